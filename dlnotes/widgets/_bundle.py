@@ -1,0 +1,68 @@
+"""One source, three hosts: how a widget's module and state are packed for a kernel, for a page, and for a single file."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = ["classic_script", "module_source", "names", "runtime", "slim_state", "stylesheet"]
+
+_HERE = Path(__file__).parent
+_SHARED = ("kit", "runtime")
+
+
+def _read(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+def names() -> list[str]:
+    """Names of all widget modules (file stems)."""
+    return sorted(path.stem for path in _HERE.glob("*.js") if path.stem not in _SHARED)
+
+
+@cache
+def module_source(name: str) -> str:
+    """The ES module of a widget: the shared kit, then the widget's own file. This is what anywidget loads."""
+    return f"{_read('kit.js')}\n{_read(name + '.js')}"
+
+
+@cache
+def classic_script(name: str) -> str:
+    """The same module as a classic script that registers itself, so that a page opened from a folder can load it."""
+    source = re.sub(r"(?m)^export default ", "const widget = ", module_source(name))
+    source = re.sub(r"(?m)^export const ", "const ", source)
+    if re.search(r"(?m)^(export|import)\b", source):
+        raise ValueError(f"widgets/{name}.js: expected only `export default` and `export const kernels`, found another export or import")
+    return f'dlnotes.define("{name}", () => {{\n{source}\nreturn {{ ...widget, kernels }};\n}});\n'
+
+
+@cache
+def runtime() -> str:
+    """The script that mounts widgets from saved state, without a kernel."""
+    return _read("runtime.js")
+
+
+@cache
+def stylesheet() -> str:
+    """Design tokens, the kit's style, and each widget's own."""
+    own = [path.name for path in sorted(_HERE.glob("*.css")) if path.stem not in ("tokens", "kit")]
+    return "\n".join(_read(name) for name in ["tokens.css", "kit.css", *own])
+
+
+def slim_state(embedded: dict[str, Any]) -> dict[str, Any]:
+    """Keep of an embedded widget state what our runtime needs: our models, without the code that the page loads anyway."""
+    kept = {}
+    for model_id, entry in embedded["state"].items():
+        state = entry["state"]
+        if "_module" not in state:
+            continue
+        own = {k: v for k, v in state.items() if not k.startswith("_") or k == "_module"}
+        own = {k: v for k, v in own.items() if k not in ("layout", "tooltip", "tabbable")}
+        kept[model_id] = {"state": own, "buffers": entry.get("buffers", [])}
+    return {"state": kept}
+
+
+def script_safe(data: Any) -> str:
+    """JSON that may stand inside a <script> element."""
+    return json.dumps(data, separators=(",", ":")).replace("</", "<\\/")

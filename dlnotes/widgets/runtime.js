@@ -1,0 +1,72 @@
+// Widgets without a kernel: mount each widget view of the page from the state saved beside it.
+// The modules are classic scripts that call dlnotes.define(name, factory), so that this works from file:// as well.
+(() => {
+  const dlnotes = (window.dlnotes ||= { modules: {}, define(name, factory) { this.modules[name] ||= factory(); } });
+  const base = document.currentScript && document.currentScript.src ? new URL(".", document.currentScript.src).href : null;
+
+  /** What a widget's module sees of its model: the saved state, with the usual get, set, on, off and save_changes. */
+  class Model {
+    constructor({ state, buffers = [] }) {
+      this.state = { ...state };
+      this.listeners = new Map();
+      for (const { path, data } of buffers) {
+        const text = atob(data), raw = new Uint8Array(text.length);
+        for (let i = 0; i < text.length; i++) raw[i] = text.charCodeAt(i);
+        this.state[path[0]] = new DataView(raw.buffer);
+      }
+    }
+    get(name) { return this.state[name]; }
+    set(name, value) {
+      if (this.state[name] === value) return;
+      this.state[name] = value;
+      for (const event of [`change:${name}`, "change"]) for (const call of this.listeners.get(event) || []) call();
+    }
+    on(event, call) { if (!this.listeners.has(event)) this.listeners.set(event, new Set()); this.listeners.get(event).add(call); }
+    off(event, call) { if (call) this.listeners.get(event)?.delete(call); else this.listeners.delete(event); }
+    save_changes() {}
+  }
+
+  function load(name) {
+    if (dlnotes.modules[name]) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = `${base}${name}.js`;
+      script.onload = resolve;
+      script.onerror = () => reject(new Error(`could not load ${script.src}`));
+      document.head.append(script);
+    });
+  }
+
+  async function mount(view, models) {
+    const { model_id } = JSON.parse(view.textContent);
+    const model = models.get(model_id);
+    if (!model) return;
+    const host = document.createElement("div");
+    host.className = "dln dln-host";
+    view.after(host);
+    const name = model.get("_module");
+    try {
+      await load(name);
+      await dlnotes.modules[name].render({ model, el: host });
+      host.dataset.ready = name;
+    } catch (error) {
+      host.textContent = "This widget could not start in this browser. The picture of it is in the notebook.";
+      console.error(error);
+    }
+  }
+
+  async function start() {
+    const models = new Map();
+    for (const script of document.querySelectorAll('script[type="application/vnd.jupyter.widget-state+json"]')) {
+      for (const [id, entry] of Object.entries(JSON.parse(script.textContent).state)) {
+        if (entry.state._module) models.set(id, new Model(entry));
+      }
+    }
+    for (const view of document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')) {
+      await mount(view, models);
+      await new Promise((next) => setTimeout(next)); // let the page breathe between two widgets
+    }
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();
