@@ -33,7 +33,7 @@ def _axes(name: str, x, axes: str) -> dict[str, int]:
 def _positive(name: str, **values: int) -> None:
     for key, value in values.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name}: expected {key} to be an integer of at least 1, got {value!r}; sizes are whole numbers")
+            raise ValueError(f"{name}: expected {key} to be an integer of at least 1, got {value!r}; pass a whole number")
 
 
 def _divisible(name: str, size: dict[str, int], by: int, called: str, channels_last: bool) -> None:
@@ -90,8 +90,8 @@ def unpatchify(tokens: Tensor, p: int, h: int, w: int) -> Tensor:
     size = _axes("unpatchify", tokens, "b n d")
     _positive("unpatchify", p=p, h=h, w=w)
     if h % p or w % p or (h // p) * (w // p) != size["n"] or size["d"] % (p * p):
-        raise ValueError(f"unpatchify: expected n = (h/p)*(w/p) tokens of width c*p*p, got {tuple(tokens.shape)} with p={p}, "
-                         f"h={h}, w={w}; pass the height and width in pixels of the picture that was cut")
+        raise ValueError(f"unpatchify: expected n = (h/p)*(w/p) tokens of width c*p*p, got {tuple(tokens.shape)} with "
+                         f"p={p}, h={h}, w={w}; pass the height and width in pixels of the picture that was cut")
     return rearrange(tokens, "b (h w) (c p q) -> b c (h p) (w q)", h=h // p, w=w // p, p=p, q=p)  # b c h w
 
 
@@ -205,7 +205,7 @@ def pad_to_multiple(x: Tensor, multiple: int, *, channels_last: bool = False,
     _positive("pad_to_multiple", multiple=multiple)
     modes = ("constant", "reflect", "replicate", "circular")
     if mode not in modes:
-        raise ValueError(f"pad_to_multiple: expected mode to be one of {', '.join(modes)}, got {mode!r}; choose one of these")
+        raise ValueError(f"pad_to_multiple: expected mode to be one of {', '.join(modes)}, got {mode!r}; choose one")
     bottom, right = -size["h"] % multiple, -size["w"] % multiple
     if (bottom or right) and (mode == "reflect" and (bottom >= size["h"] or right >= size["w"])
                               or mode == "circular" and (bottom > size["h"] or right > size["w"])):

@@ -1,8 +1,8 @@
-"""How a tensor reads its storage: strides, offset, who shares memory, and the exact rule that decides whether ``view`` works.
+"""How a tensor reads its storage: strides, offset, who shares memory, and the exact rule for when ``view`` works.
 
-A tensor is a flat block of memory and a rule for reading it: element (i, j) lies at ``offset + i * stride[0] + j * stride[1]``.
-Strides and offsets count elements, not bytes. The rule of :func:`why_not_view` is the one in PyTorch's reference for
-``Tensor.view``; a property test holds it against ``view`` itself.
+A tensor is a flat block of memory and a rule for reading it: element (i, j) lies at ``offset + i * stride[0] + j *
+stride[1]``. Strides and offsets count elements, not bytes. The rule of :func:`why_not_view` is the one in PyTorch's
+reference for ``Tensor.view``; a property test holds it against ``view`` itself.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def describe(x: Tensor, other: Tensor | None = None) -> Description:
 
 
 def memory_order(x: Tensor) -> Tensor:
-    """Where each element of ``x`` lies in its storage: int64 on the CPU, shaped like ``x``, ``offset + sum(index * stride)``.
+    """Where each element of ``x`` lies in its storage, ``offset + sum(index * stride)``: int64 on the CPU, shaped like x.
 
     >>> memory_order(torch.zeros(2, 3).t()).tolist()
     [[0, 3], [1, 4], [2, 5]]
@@ -94,8 +94,8 @@ def why_not_view(shape: Sequence[int], strides: Sequence[int], new_shape: Sequen
                              f"got a product of {rest}; check the new shape")
         new[new.index(-1)] = numel // rest
     if any(size < 0 for size in (*shape, *new)) or prod(new) != numel:
-        raise ValueError(f"why_not_view: expected a new shape of {numel} elements, got {tuple(new_shape)} from {tuple(shape)}; "
-                         "view moves no element and drops none")
+        raise ValueError(f"why_not_view: expected a new shape of {numel} elements, got {tuple(new_shape)} from "
+                         f"{tuple(shape)}; view moves no element and drops none")
     borders = {prod(new[:i]) for i in range(len(new) + 1)}
     axes = [axis for axis, size in enumerate(shape) if size != 1]
     for left, right in zip(axes, axes[1:]):

@@ -68,10 +68,17 @@ def test_patch_merging_is_pixel_unshuffle_with_permuted_channels(b, c, nh, nw):
     assert torch.equal(merged.permute(0, 3, 1, 2), unshuffled[:, S.merge_permutation(c)])
 
 
-def test_patch_merging_is_torchvisions():
-    theirs = pytest.importorskip("torchvision.models.swin_transformer")
-    x = count(2, 6, 4, 3)
-    assert torch.equal(S.patch_merging(x), theirs._patch_merging_pad(x))
+def test_patch_merging_has_the_order_of_the_authors_four_slices():
+    merged = S.patch_merging(torch.tensor([[0, 1], [2, 3]]).reshape(1, 2, 2, 1))
+    assert merged.flatten().tolist() == [0, 2, 1, 3]  # down first, then right
+
+
+def test_patch_merging_and_a_linear_are_a_convolution_with_stride_2():
+    linear, x = nn.Linear(4 * 3, 2 * 3, bias=False), torch.randn(2, 6, 4, 3)
+    weight = torch.empty_like(linear.weight)
+    weight[:, S.merge_permutation(3)] = linear.weight.detach()  # from Swin's channel order to the convolution's
+    y = F.conv2d(x.permute(0, 3, 1, 2), weight.view(6, 3, 2, 2), stride=2)
+    torch.testing.assert_close(linear(S.patch_merging(x)).permute(0, 3, 1, 2), y, atol=1e-5, rtol=1e-4)
 
 
 # ---- windows
@@ -153,10 +160,10 @@ def test_padding_of_a_fitting_map_returns_it_untouched():
     assert padded is x and padding == (0, 0)
 
 
-def test_center_crop_is_torchvisions():
-    functional = pytest.importorskip("torchvision.transforms.functional")
+def test_center_crop_keeps_the_middle_and_is_a_view():
     x = count(1, 2, 64, 64)
-    assert torch.equal(S.center_crop(x, 56, 40), functional.center_crop(x, [56, 40]))
+    assert torch.equal(S.center_crop(x, 56, 40), x[:, :, 4:60, 12:52])
+    assert torch.equal(S.center_crop(x.movedim(1, -1), 5, 3, channels_last=True)[0, :, :, 0], x[0, 0, 29:34, 30:33])
     assert S.shares_storage(S.center_crop(x, 56, 40), x)
 
 
@@ -281,4 +288,5 @@ def test_gradients_pass_through_every_move():
 def test_results_stay_on_the_callers_device():
     x = count(2, 4, 6, 6).cuda()
     assert S.patchify(x, 2).is_cuda and S.pad_to_multiple(x, 4)[0].is_cuda
-    assert S.window_coordinates(4, 4, 2, device=x.device).is_cuda and torch.equal(S.patchify(x, 2).cpu(), S.patchify(x.cpu(), 2))
+    assert S.window_coordinates(4, 4, 2, device=x.device).is_cuda
+    assert torch.equal(S.patchify(x, 2).cpu(), S.patchify(x.cpu(), 2))

@@ -3,6 +3,7 @@
     python tools/outputs.py book/01_tensor_reshaping.ipynb ...     (all of book/ when no name is given)
 """
 
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -27,7 +28,8 @@ def keep_text(output):
 
 def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute(
+        stderr=subprocess.DEVNULL)
     for index, cell in enumerate(notebook.cells):
         cell.id = uuid.uuid5(uuid.NAMESPACE_URL, f"{path.name}/{index}").hex[:8]
         if cell.cell_type == "code":

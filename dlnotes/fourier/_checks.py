@@ -30,8 +30,8 @@ def check_tensor(x, where: str, *, name: str = "x", kinds: tuple = REAL, dims: i
 def check_same(a: torch.Tensor, b: torch.Tensor, where: str, names: tuple[str, str]) -> None:
     """Raise unless the two tensors agree in shape and dtype."""
     if a.shape != b.shape or a.dtype != b.dtype:
-        raise ValueError(f"{where}: expected {names[0]} and {names[1]} of one shape and dtype, got {tuple(a.shape)} {a.dtype} "
-                         f"and {tuple(b.shape)} {b.dtype}; crop or resize, and convert one to match")
+        raise ValueError(f"{where}: expected {names[0]} and {names[1]} of one shape and dtype, got {tuple(a.shape)} "
+                         f"{a.dtype} and {tuple(b.shape)} {b.dtype}; crop, resize or convert one to match")
 
 
 def check_size(where: str, **sizes: int) -> None:

@@ -18,7 +18,7 @@ def fft_convolve2d(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | N
     """``F.conv2d`` with stride 1, computed as a product of spectra.
 
     Like ``F.conv2d`` it slides the kernel as it is (cross-correlation): the spectrum of the kernel enters conjugated.
-    The cost does not depend on the kernel's size, once the picture is larger than the kernel.
+    For a given padded size the cost does not depend on the size of the kernel.
 
     Args:
         x: (b, c, h, w) float32 or float64.
@@ -41,13 +41,15 @@ def fft_convolve2d(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | N
     check_size("fft_convolve2d", groups=groups)
     (b, c, h, w), (o, inner, kh, kw) = x.shape, weight.shape
     if c % groups or o % groups or inner != c // groups:
-        raise ValueError(f"fft_convolve2d: expected weight (o, {c}/groups, kh, kw) with c and o divisible by groups={groups}, "
-                         f"got x {tuple(x.shape)} and weight {tuple(weight.shape)}; check the channels")
+        raise ValueError(f"fft_convolve2d: expected weight (o, {c}/groups, kh, kw), with {c} and o divisible by "
+                         f"groups={groups}, got x {tuple(x.shape)} and weight {tuple(weight.shape)}; check the channels")
     if bias is not None and bias.shape != (o,):
-        raise ValueError(f"fft_convolve2d: expected bias of shape ({o},), got {tuple(bias.shape)}; one number per output channel")
+        raise ValueError(f"fft_convolve2d: expected bias of shape ({o},), got {tuple(bias.shape)}; "
+                         f"one number per output channel")
     size = (h + 2 * rows, w + 2 * columns)
     if kh > size[0] or kw > size[1]:
-        raise ValueError(f"fft_convolve2d: expected a kernel no larger than the padded picture {size}, got {(kh, kw)}; pad more")
+        raise ValueError(f"fft_convolve2d: expected a kernel no larger than the padded picture {size}, got {(kh, kw)}; "
+                         f"pad more")
     if flip:
         weight = weight.flip(-2, -1)                                             # o c kh kw
     padded = F.pad(x, (columns, columns, rows, rows))                            # b c H W
@@ -59,7 +61,8 @@ def fft_convolve2d(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | N
     return valid if bias is None else valid + bias[:, None, None]
 
 
-def binomial_kernel(taps: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> torch.Tensor:
+def binomial_kernel(taps: int, *, dtype: torch.dtype = torch.float32,
+                    device: torch.device | str | None = None) -> torch.Tensor:
     """Row of Pascal's triangle with sum 1: [1], [1, 1]/2, [1, 2, 1]/4, [1, 3, 3, 1]/8, ...
 
     Args:

@@ -80,13 +80,13 @@ def apply_mask(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         raise TypeError(f"apply_mask: expected a mask of dtype {fits[0]} or {fits[1]} for a picture of dtype {x.dtype}, "
                         f"got {mask.dtype}; make it with dtype=x.dtype")
     if mask.shape != x.shape[-2:]:
-        raise ValueError(f"apply_mask: expected a mask of the picture's size {tuple(x.shape[-2:])}, got {tuple(mask.shape)}; "
-                         f"make it with frequency_mask(*x.shape[-2:])")
+        raise ValueError(f"apply_mask: expected a mask of the picture's size {tuple(x.shape[-2:])}, got "
+                         f"{tuple(mask.shape)}; make it with frequency_mask(*x.shape[-2:])")
     mirrored = mask.flip(-2, -1).roll((1, 1), (-2, -1)).conj()                   # h w; index k becomes -k
     tolerance = 1e-5 if x.dtype == torch.float32 else 1e-10
     if not (mask - mirrored).abs().max() <= tolerance * mask.abs().max():
-        raise ValueError("apply_mask: expected a mask with mask[-k] == conj(mask[k]), so that the picture stays real, got one "
-                         "that treats k and -k differently; mirror it, or use torch.fft and keep the complex result")
+        raise ValueError("apply_mask: expected a mask with mask[-k] == conj(mask[k]), so that the picture stays real, got "
+                         "one that treats k and -k differently; mirror it, or use torch.fft and keep the complex result")
     return torch.fft.ifft2(torch.fft.fft2(x) * mask).real                        # ... h w
 
 

@@ -1,7 +1,7 @@
 """Losses that compare spectra instead of pixels.
 
 Frequency L1 at several scales: the MSFR loss of Cho et al., "Rethinking Coarse-to-Fine Approach in Single Image
-Deblurring", ICCV 2021, equation 5. Focal frequency loss: Jiang et al., ICCV 2021, equations 8 to 10. Departures: the
+Deblurring", ICCV 2021, section 3. Focal frequency loss: Jiang et al., ICCV 2021, section 3. Departures: the
 default ``norm="ortho"`` keeps the size of the loss independent of the size of the picture; the L1 takes the mean over the
 stacked real and imaginary parts, as the published training scripts do, not the sum; patches, logarithm and batch
 statistics of the focal loss are left out.
@@ -45,8 +45,8 @@ def frequency_l1_loss(prediction: torch.Tensor, target: torch.Tensor, *, norm: s
     return stacked.abs().mean()
 
 
-def multiscale_frequency_l1_loss(predictions: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], *, norm: str = "ortho",
-                                 weights: Sequence[float] | None = None) -> torch.Tensor:
+def multiscale_frequency_l1_loss(predictions: Sequence[torch.Tensor], targets: Sequence[torch.Tensor], *,
+                                 norm: str = "ortho", weights: Sequence[float] | None = None) -> torch.Tensor:
     """Weighted sum of :func:`frequency_l1_loss` over the outputs of a network with several scales.
 
     Args:
@@ -62,11 +62,12 @@ def multiscale_frequency_l1_loss(predictions: Sequence[torch.Tensor], targets: S
     """
     where = "multiscale_frequency_l1_loss"
     if isinstance(predictions, torch.Tensor) or isinstance(targets, torch.Tensor):
-        raise TypeError(f"{where}: expected lists of tensors, one per scale, got a tensor; use frequency_l1_loss for one scale")
+        raise TypeError(f"{where}: expected lists of tensors, one per scale, got a tensor; "
+                        f"use frequency_l1_loss for one scale")
     weights = [1.0] * len(predictions) if weights is None else weights
     if not len(predictions) == len(targets) == len(weights) or len(predictions) == 0:
-        raise ValueError(f"{where}: expected as many predictions as targets and weights, at least one, got {len(predictions)}, "
-                         f"{len(targets)} and {len(weights)}; pair them by scale")
+        raise ValueError(f"{where}: expected as many predictions as targets and weights, at least one, "
+                         f"got {len(predictions)}, {len(targets)} and {len(weights)}; pair them by scale")
     return sum(weight * frequency_l1_loss(p, t, norm=norm) for weight, p, t in zip(weights, predictions, targets))
 
 

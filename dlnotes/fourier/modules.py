@@ -1,6 +1,6 @@
 """Layers that work on spectra: a global filter, and OKNet's attention in two domains.
 
-Global filter: Rao et al., "Global Filter Networks for Image Classification", NeurIPS 2021, equation 5; departure: channels
+Global filter: Rao et al., "Global Filter Networks for Image Classification", NeurIPS 2021, section 3; departure: channels
 before space. Dual-domain attention and frequency gate: Cui, Ren and Knoll, "Omni-Kernel Network for Image Restoration",
 AAAI 2024, after the authors' code (no sigmoid; the modulus of the complex inverse); departure: the convolution that their
 gate builds and never calls is left out.
@@ -41,8 +41,8 @@ class GlobalFilter(nn.Module):
         check_tensor(x, "GlobalFilter", kinds=(self.weight.dtype,), dims=4)
         expected = (self.weight.shape[0], *self.size)
         if x.shape[1:] != expected:
-            raise ValueError(f"GlobalFilter: expected (b, c, h, w) with (c, h, w)={expected}, got {tuple(x.shape)}; the filter has "
-                             f"one weight per frequency: build the layer for this size")
+            raise ValueError(f"GlobalFilter: expected (b, c, h, w) with (c, h, w)={expected}, got {tuple(x.shape)}; "
+                             f"the filter has one weight per frequency: build the layer for this size")
         spectrum = torch.fft.rfft2(x, norm="ortho")                              # b c h w//2+1
         spectrum = spectrum * torch.view_as_complex(self.weight)                 # b c h w//2+1
         return torch.fft.irfft2(spectrum, s=self.size, norm="ortho")             # b c h w
@@ -51,9 +51,9 @@ class GlobalFilter(nn.Module):
 class FrequencyGate(nn.Module):
     """OKNet's gate: a learned map of the features multiplies the spectrum of another.
 
-    ``out = alpha * |IFFT2(a(x) * FFT2(b(x)))| + beta * x`` with pointwise convolutions a and b, alpha = 0 and beta = 1 at the
-    start, so that the untrained gate is the identity. The map ``a(x)`` is laid out in space and multiplies frequencies: its
-    entry at (row, column) scales the frequency bin of the same index.
+    ``out = alpha * |IFFT2(a(x) * FFT2(b(x)))| + beta * x`` with pointwise convolutions a and b, alpha = 0 and beta = 1 at
+    the start, so that the untrained gate is the identity. The map ``a(x)`` is laid out in space and multiplies
+    frequencies: its entry at (row, column) scales the frequency bin of the same index.
 
     Args:
         c: channels.
@@ -80,8 +80,8 @@ class FrequencyGate(nn.Module):
 class DualDomainAttention(nn.Module):
     """OKNet's global branch: channel attention on the spectrum, channel attention in space, then :class:`FrequencyGate`.
 
-    ``F1 = |IFFT2(f(mean u) * FFT2(u))|``, ``F2 = s(mean F1) * F1``, ``out = gate(F2)``. One number per channel scales a whole
-    spectrum, and the transform is linear, so ``F1`` equals ``|f(mean u) * u|``: tests/test_fourier.py shows it.
+    ``F1 = |IFFT2(f(mean u) * FFT2(u))|``, ``F2 = s(mean F1) * F1``, ``out = gate(F2)``. One number per channel scales a
+    whole spectrum, and the transform is linear, so ``F1`` equals ``|f(mean u) * u|``: tests/test_fourier.py shows it.
 
     Args:
         c: channels.

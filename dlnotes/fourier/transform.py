@@ -111,10 +111,8 @@ def radius_map(h: int, w: int, *, shifted: bool = False, dtype: torch.dtype = to
     Raises:
         ValueError: if a size is not a positive integer or ``dtype`` is not float32 or float64.
 
-    >>> radius_map(4, 5)[1].tolist()[:2] == [1.0, 2 ** 0.5]
-    False
-    >>> radius_map(4, 5, dtype=torch.float64)[1].tolist()[:2] == [1.0, 2 ** 0.5]
-    True
+    >>> radius_map(4, 5)[0].tolist()
+    [0.0, 1.0, 2.0, 2.0, 1.0]
     """
     if dtype not in REAL:
         raise ValueError(f"radius_map: expected dtype float32 or float64, got {dtype}; radii are not whole numbers")
@@ -173,8 +171,8 @@ def log_magnitude(spectrum: torch.Tensor) -> torch.Tensor:
     Raises:
         TypeError: if ``spectrum`` is not a complex tensor.
 
-    >>> log_magnitude(torch.tensor([0j, 3 + 4j])).exp()
-    tensor([1.0000, 6.0000])
+    >>> log_magnitude(torch.tensor([0j, 3 + 4j])).exp().round().tolist()
+    [1.0, 6.0]
     """
     _check_spectrum(spectrum, "log_magnitude")
     return spectrum.abs().log1p()

@@ -1,0 +1,40 @@
+# Two commands: `make book` (the site) and `make test` (the proof). Each sets up what it needs; see README.md.
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+help:
+	@echo "make book     build the site from a bare clone (_build/html/index.html)"
+	@echo "make test     prove it: unit tests, every notebook, every page in a browser"
+	@echo "make lab      open the notebooks in JupyterLab"
+	@echo "make serve    serve the built site on http://localhost:8000"
+	@echo "make bench    print the benchmarks"
+	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
+	@echo "make clean    remove what was built (the environment stays; remove .venv to start afresh)"
+
+setup:
+	@$(PYTHON) tools/setup_env.py
+
+book: setup
+	@$(RUN) tools/build_book.py
+
+test: book
+	@$(RUN) tools/run_tests.py
+
+lab: setup
+	@$(RUN) -m jupyterlab book
+
+serve:
+	@test -f _build/html/index.html || { echo "make serve: there is no site yet; run make book first."; exit 1; }
+	@echo "http://localhost:8000 (Ctrl+C stops it)"
+	@$(RUN) -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+bench: setup
+	@$(RUN) tools/run_benchmarks.py
+
+outputs: setup
+	@$(RUN) tools/outputs.py
+
+clean:
+	@rm -rf _build
+
+.PHONY: help setup book test lab serve bench outputs clean

@@ -1,0 +1,90 @@
+"""From input to painted result, for each widget, in a real browser: median and 95th percentile in milliseconds.
+
+Each action is dispatched in the page; the clock stops after the frame that shows its result was painted. The browser's
+frame-rate limit is off, so that waiting for the next tick of a 60 Hz screen is not counted. Also: the time until a page's
+widgets are ready, with the processor slowed six times, and the round trip from the page to Python and back in JupyterLab.
+"""
+
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+from conftest import FLAGS, find_browser  # noqa: E402
+
+from dlnotes.widgets import AttentionExplorer, SpectrumExplorer, TensorShapes  # noqa: E402
+
+ACT = """async ([selector, kind, count]) => {
+  const node = document.querySelector(selector), times = [];
+  const painted = () => new Promise((done) => requestAnimationFrame(() => {
+    const channel = new MessageChannel(); channel.port1.onmessage = done; channel.port2.postMessage(0); }));
+  node.focus();
+  for (let i = 0; i < count; i++) {
+    const begin = performance.now();
+    if (kind === 'keys') {
+      const key = i % 8 < 4 ? 'ArrowRight' : 'ArrowLeft';
+      node.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    } else {
+      const lo = +node.min, hi = +node.max;
+      node.value = lo + (hi - lo) * ((i * 7) % 20) / 20;
+      node.dispatchEvent(new Event('input', { bubbles: true }));
+    }
+    await painted();
+    times.push(performance.now() - begin);
+    await new Promise((next) => setTimeout(next, 5));
+  }
+  return times.slice(5);
+}"""
+
+CASES = [
+    ("TensorShapes: walk to the next element", lambda: TensorShapes(shape=(2, 3, 4), names="b h w", steps=["permute(0, 2, 1)", "reshape(2, -1)"]),
+     ".dln-picture [tabindex='0']", "keys", 16),
+    ("AttentionExplorer: next query patch", AttentionExplorer, ".dln-picture [tabindex='0']", "keys", 16),
+    ("AttentionExplorer: temperature", AttentionExplorer, ".dln-controls input[type=range]", "slider", 16),
+    ("SpectrumExplorer 256×256: radius", SpectrumExplorer, ".dln-picture [tabindex='0']", "keys", 33),
+]
+
+
+def report(name, times, target):
+    times = sorted(times)
+    median, late = statistics.median(times), times[int(0.95 * len(times))]
+    print(f"{name:48} median {median:6.1f} ms   95th {late:6.1f} ms   target {target} ms")
+
+
+def ready(browser, name):
+    """Milliseconds from navigation to the last widget ready, processor slowed six times."""
+    page = browser.new_page()
+    session = page.context.new_cdp_session(page)
+    session.send("Emulation.setCPUThrottlingRate", {"rate": 6})
+    page.goto((ROOT / "_build" / "html" / f"{name}.html").as_uri(), wait_until="commit")
+    page.wait_for_function("""() => { const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
+        return document.readyState === 'complete' && views && views === document.querySelectorAll('[data-ready]').length; }""", timeout=60_000)
+    elapsed = page.evaluate("performance.now()")
+    page.close()
+    return elapsed
+
+
+def main():
+    path = find_browser()
+    if path is None:
+        sys.exit("benchmarks/widgets.py: no Chromium, Chrome or Edge found; install one, or set DLNOTES_BROWSER to its path")
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, "--disable-frame-rate-limit", "--disable-gpu-vsync"])
+        for index, (name, widget, selector, kind, target) in enumerate(CASES):
+            page = browser.new_page(viewport={"width": 1000, "height": 1200})
+            page.goto(Path(widget().to_html(Path(folder) / f"{index}.html")).as_uri())
+            page.wait_for_selector("[data-ready]")
+            report(name, page.evaluate(ACT, [selector, kind, 85]), target)
+            page.close()
+        if (ROOT / "_build" / "html" / "index.html").exists():
+            for name in ("intro", "01_tensor_reshaping", "05_attention", "07_fft"):
+                print(f"{name + ': widgets ready at 6× CPU throttle':48} {ready(browser, name):6.0f} ms   target 2000 ms")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The book's sources keep their promises: clean notebooks, settled claims, one glossary, self-checking exercises, real citations."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from dlnotes.exercises import check, checkers
+
+BOOK = Path(__file__).resolve().parent.parent / "book"
+CHAPTERS = {"01_tensor_reshaping": "tensors", "05_attention": "attention", "07_fft": "fourier"}
+NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
+CLAIMS = yaml.safe_load((BOOK / "claims.yml").read_text(encoding="utf-8"))
+EXPECTED_CLAIMS = {
+    "01_tensor_reshaping": "C001 C002 C003 C005 C006 C007 C008 C009",
+    "05_attention": "C056 C057 C058 C059 C061 C062 C063 C064 C065 C066 C067",
+    "07_fft": "C075 C076 C077 C078 C079 C080",
+}
+
+
+def read(stem):
+    return nbformat.read(BOOK / f"{stem}.ipynb", as_version=4)
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in tags(cell)]
+
+
+def prose(notebook):
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_a_committed_notebook_carries_text_outputs_only(stem):
+    notebook = read(stem)
+    assert "widgets" not in notebook.metadata
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            assert output.output_type in ("stream", "execute_result", "display_data"), f"cell {index}: {output.output_type}"
+            assert set(output.get("data", {"text/plain": ""})) == {"text/plain"}, f"cell {index} stores more than text"
+            assert output.get("name", "stdout") == "stdout", f"cell {index} stores a warning: mend its cause"
+        assert cell.get("execution_count") is None, f"cell {index}"
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_a_code_cell_fits_on_a_screen(stem):
+    long = [(i, cell.source.count("\n") + 1) for i, cell in enumerate(read(stem).cells)
+            if cell.cell_type == "code" and cell.source.count("\n") >= 26]
+    assert not long
+
+
+@pytest.mark.parametrize("stem", NOTEBOOKS)
+def test_the_stored_outputs_hold_nothing_that_changes_from_run_to_run(stem):
+    text = "\n".join(str(o.get("text", o.get("data", ""))) for cell in read(stem).cells for o in cell.get("outputs", []))
+    assert not re.search(r"0x[0-9a-f]{6,}|cuda:\d|/home/|/root/", text)
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim["id"])
+def test_every_claim_is_settled_by_a_cell_that_asserts(claim):
+    notebook = read(claim["chapter"])
+    cells = tagged(notebook, f"claim:{claim['id']}")
+    assert cells, f"no cell of {claim['chapter']} is tagged claim:{claim['id']}"
+    assert any("assert" in cell.source for cell in cells)
+    assert f"(claim-{claim['id']})=" in prose(notebook)
+    assert claim["verdict"] in ("false", "outdated", "misleading", "true")
+
+
+def test_no_claim_of_these_chapters_is_missing():
+    found = {stem: " ".join(sorted(c["id"] for c in CLAIMS if c["chapter"] == stem)) for stem in EXPECTED_CLAIMS}
+    assert found == EXPECTED_CLAIMS
+
+
+@pytest.mark.parametrize(("stem", "chapter"), CHAPTERS.items())
+def test_a_chapter_has_six_exercises_each_with_stub_and_folded_solution(stem, chapter):
+    notebook, names = read(stem), checkers(chapter)
+    assert len(names) >= 6
+    for name in names:
+        (stub,), (solution,) = tagged(notebook, f"exercise:{name}"), tagged(notebook, f"solution:{name}")
+        assert "hide-cell" in tags(solution)
+        assert "..." in stub.source
+        assert f'check("{name}"' in stub.source and f'check("{name}"' in solution.source
+        for cell, verdict in ((stub, "Not yet. "), (solution, "Correct. ")):
+            shown = "".join(o.get("text", "") or o.data["text/plain"] for o in cell.outputs)
+            assert verdict in shown, f"{name}: expected {verdict!r} in the stored output, got {shown!r}"
+
+
+def near_misses():
+    for chapter in CHAPTERS.values():
+        module = import_module(f"exercises.near_misses_{chapter}")
+        for name in checkers(chapter):
+            yield pytest.param(name, module.NEAR_MISSES.get(name, []), id=name)
+
+
+@pytest.mark.parametrize(("name", "wrong"), near_misses())
+def test_near_misses_fail_with_a_hint_that_names_the_mistake(name, wrong):
+    assert len(wrong) >= 2, "at least two near misses"
+    for answer, words in wrong:
+        result = check(name, answer)
+        assert not result.passed
+        assert words in result.message
+
+
+@pytest.mark.parametrize("name", [name for chapter in CHAPTERS.values() for name in checkers(chapter)])
+@pytest.mark.parametrize("stub", [None, ..., lambda *a, **k: None, lambda *a, **k: ...], ids=["None", "...", "returns None", "returns ..."])
+def test_an_untouched_stub_fails(name, stub):
+    assert not check(name, stub).passed
+
+
+def test_an_unknown_exercise_is_named_in_the_error():
+    with pytest.raises(ValueError, match="expected the name of an exercise"):
+        check("tensors.no_such_thing", None)
+
+
+def glossary_terms():
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"(?m)^(\S[^\n]*)\n {4}([^\s.]*[\u4e00-\u9fff][^.]*)\.", text))
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_every_linked_term_is_in_the_glossary_with_the_same_chinese(stem):
+    text, terms = prose(read(stem)), glossary_terms()
+    used = re.findall(r"\{term\}`(?:[^`<]*<)?([^`<>]+)>?`\*{0,2}(?: ?\(([^)]*[\u4e00-\u9fff][^)]*)\))?", text)
+    assert len({term for term, _ in used}) >= 10
+    for term, chinese in used:
+        assert term in terms, f"{term!r} is not in the glossary"
+        assert not chinese or chinese == terms[term], f"{term}: {chinese} here, {terms[term]} in the glossary"
+    for term in {term for term, _ in used}:
+        assert any(t == term and zh for t, zh in used), f"{term}: no Chinese at its first use"
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_a_chapter_has_the_parts_that_every_chapter_has(stem):
+    notebook = read(stem)
+    text = prose(notebook)
+    for heading in ("## What people get wrong", "## Exercises", "## Summary", "## Further reading"):
+        assert heading in text, heading
+    for word in ("minutes", "**Predict.**", "{cite}", "api/"):
+        assert word in text, word
+    source = [cell.source for cell in notebook.cells]
+    widget = next(i for i, s in enumerate(source) if re.search(r"(TensorShapes|AttentionExplorer|SpectrumExplorer)\(", s))
+    assert not any("$" in s for s in source[:widget] if not s.startswith("from") and "import" not in s), "a formula before the widget"
+
+
+def test_every_citation_exists_and_every_reference_is_cited():
+    keys = set(re.findall(r"(?m)^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(encoding="utf-8")))
+    cited = set()
+    for stem in NOTEBOOKS:
+        for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", prose(read(stem))):
+            cited |= {key.strip() for key in group.split(",")}
+    assert cited == keys

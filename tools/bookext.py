@@ -1,0 +1,106 @@
+"""What the book needs beyond Jupyter Book: widgets without a kernel, nothing fetched from elsewhere, generated pages.
+
+- ships the widget modules, their runtime and MathJax as local files;
+- slims the widget state that each page carries, and puts a picture of each widget behind <noscript>;
+- drops the live-code scripts that the theme would fetch from elsewhere;
+- offers the directive ``{claims}``, which turns book/claims.yml into a page.
+"""
+
+import gzip
+import json
+from pathlib import Path
+
+import yaml
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from dlnotes.widgets import _bundle
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE, VIEW = (f"application/vnd.jupyter.widget-{kind}+json" for kind in ("state", "view"))
+VERDICTS = {"false": "False", "outdated": "Outdated", "misleading": "Misleading", "true": "True, worth showing"}
+
+
+def write_static(app, config):
+    """Put our scripts and styles where Sphinx copies static files from (never under book/_static)."""
+    target = ROOT / "_build" / "static"
+    files = {"dlnotes.css": _bundle.stylesheet() + (ROOT / "static" / "book.css").read_text(encoding="utf-8"),
+             "book.js": (ROOT / "static" / "book.js").read_text(encoding="utf-8"),
+             "widgets/runtime.js": _bundle.runtime(),
+             "vendor/tex-svg.js": gzip.decompress((ROOT / "static/vendor/mathjax-3.2.2-tex-svg.js.gz").read_bytes()).decode(),
+             "vendor/mathjax-LICENSE.txt": (ROOT / "static/vendor/mathjax-LICENSE.txt").read_text(encoding="utf-8")}
+    files |= {f"widgets/{name}.js": _bundle.classic_script(name) for name in _bundle.names()}
+    for name, text in files.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+    config.html_static_path = [*config.html_static_path, str(target)]
+
+
+class StillPictures(SphinxPostTransform):
+    """Keep the picture of a widget beside the widget, for readers without scripts."""
+
+    default_priority = 3  # just before myst-nb keeps one form of each output and drops the others
+
+    def run(self, **kwargs):
+        bundles = [node for node in self.document.findall(nodes.container) if node.get("nb_element") == "mime_bundle"]
+        for bundle in bundles:
+            kinds = {child["mime_type"]: child for child in bundle.children}
+            if VIEW in kinds and "image/png" in kinds:
+                for image in kinds["image/png"].findall(nodes.image):
+                    still = image.deepcopy()
+                    still["alt"] = still.get("alt") or "Picture of the interactive widget in its first state."
+                    kinds[VIEW].extend([nodes.raw("", "<noscript>", format="html"), still, nodes.raw("", "</noscript>", format="html")])
+
+
+def clean_page(app, pagename, templatename, context, doctree):
+    """Slim the widget state; drop scripts that would call another server."""
+    kept = []
+    for script in context.get("script_files", []):
+        attributes = getattr(script, "attributes", {})
+        body = attributes.get("body") or ""
+        if "thebe" in f"{script} {getattr(script, 'filename', '')} {body}".lower():
+            continue
+        if attributes.get("type") == STATE:
+            attributes["body"] = _bundle.script_safe(_bundle.slim_state(json.loads(body)))
+        kept.append(script)
+    if "script_files" in context:
+        context["script_files"] = kept
+    if "css_files" in context:
+        context["css_files"] = [c for c in context["css_files"] if "thebe" not in str(getattr(c, "filename", c))]
+
+
+class Claims(Directive):
+    """``{claims}``: every belief that the chapters settle, with its verdict and a link to the cell."""
+
+    has_content = False
+
+    def run(self):
+        environment = self.state.document.settings.env
+        source = Path(environment.srcdir) / "claims.yml"
+        environment.note_dependency(str(source))
+        lines = []
+        claims = yaml.safe_load(source.read_text(encoding="utf-8"))
+        for chapter in dict.fromkeys(claim["chapter"] for claim in claims):
+            lines += ["", f"{{doc}}`{chapter}`", "", ":::{list-table}", ":header-rows: 1", ":widths: 46 14 40", ""]
+            lines += ["* - What people say", "  - Verdict", "  - Why"]
+            for claim in (c for c in claims if c["chapter"] == chapter):
+                lines += [f"* - {claim['belief']}", f"  - {VERDICTS[claim['verdict']]}",
+                          f"  - {claim['reason']} {{ref}}`The experiment <claim-{claim['id'].lower()}>`"]
+            lines += [":::", ""]
+        box = nodes.container()
+        self.state.nested_parse(StringList(lines, source=str(source)), 0, box)
+        return box.children
+
+
+def setup(app):
+    app.connect("config-inited", write_static)
+    app.connect("html-page-context", clean_page, priority=900)
+    app.add_post_transform(StillPictures)
+    app.add_directive("claims", Claims)
+    app.add_css_file("dlnotes.css")
+    app.add_js_file("book.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
