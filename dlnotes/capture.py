@@ -238,7 +238,7 @@ class _Softmax(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        if func is torch.ops.aten._softmax.default:
+        if func in (torch.ops.aten._softmax.default, torch.ops.aten.softmax.int):      # the second in inference mode
             self.logits, self.weights = args[0], out
         return out
 

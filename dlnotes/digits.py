@@ -33,6 +33,7 @@ class DigitsOnTextures(Dataset):
         split: ``"train"`` or ``"held-out"``.
         size: number of pictures.
         seed: another seed, another set of pictures of the same split.
+        texture: contrast of the background, from 0 (a flat grey) to 1 (the photograph).
 
     Raises:
         ValueError: if an argument is none of these.
@@ -44,13 +45,15 @@ class DigitsOnTextures(Dataset):
     (torch.Size([1, 64, 64]), torch.Size([1, 64, 64]), True)
     """
 
-    def __init__(self, split: str = "train", size: int = 10_000, seed: int = 0):
+    def __init__(self, split: str = "train", size: int = 10_000, seed: int = 0, texture: float = 1.0):
         if split not in ("train", "held-out"):
             raise ValueError(f"DigitsOnTextures: expected split 'train' or 'held-out', got {split!r}")
         for name, value, least in (("size", size, 1), ("seed", seed, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"DigitsOnTextures: expected {name} to be an integer of at least {least}, got {value!r}")
-        self.split, self.size, self.seed = split, size, seed
+        if not 0.0 <= texture <= 1.0:
+            raise ValueError(f"DigitsOnTextures: expected texture from 0 to 1, got {texture!r}")
+        self.split, self.size, self.seed, self.texture = split, size, seed, texture
         self._digits, self._labels = _digits(split)
         self._photographs = _photographs()
 
@@ -61,7 +64,8 @@ class DigitsOnTextures(Dataset):
         """Picture ``index``.
 
         Returns:
-            Image (1, 64, 64) float32 in [0, 1], label 0 to 9, mask (1, 64, 64) float32, 1 on the digit and 0 beside it.
+            Image (1, 64, 64) float32 in [0, 1], label 0 to 9, mask (1, 64, 64) float32: 1 where ink covers at
+            least half of the background, else 0.
 
         Raises:
             IndexError: if ``index`` is not from 0 to size - 1.
@@ -90,7 +94,7 @@ class DigitsOnTextures(Dataset):
         which = (r[:, 0] * len(self._digits)).long()                                        # b
         stroke = self._place(self._digits[which], r[:, 1:6])                                # b 1 h w, in [0, 1]
         texture = self._crop(r[:, 6:11])                                                    # b 1 h w, mean 0
-        contrast, shift, sign = 0.5 + 0.6 * r[:, 11], 0.35 + 0.3 * r[:, 12], (r[:, 13] < 0.5).float() * 2 - 1
+        contrast, shift, sign = self.texture * (0.5 + 0.6 * r[:, 11]), 0.35 + 0.3 * r[:, 12], (r[:, 13] < 0.5).float() * 2 - 1
         strength = 0.32 + 0.3 * (r[:, 13] * 2 % 1)
         ground = _column(shift) + _column(contrast) * texture
         ink = _column(shift + sign * strength) + 0.25 * _column(contrast) * texture         # a little texture shows through

@@ -108,7 +108,7 @@ def kernels(page):
     """kernels(name) -> call(function, *args): run a widget module's pure functions in the browser on JSON values."""
     from dlnotes.widgets import _bundle
 
-    page.add_script_tag(content="window.dlnotes = { modules: {}, define(name, factory) { this.modules[name] = factory(); } };")
+    page.add_script_tag(content=_bundle.runtime())
 
     def load(name):
         page.add_script_tag(content=_bundle.classic_script(name))

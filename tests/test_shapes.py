@@ -284,6 +284,15 @@ def test_gradients_pass_through_every_move():
         assert torch.equal(gradient, torch.ones_like(x))
 
 
+def test_tokens_are_views_and_the_regrouping_moves_copy_once():
+    x = count(2, 4, 6, 6)
+    last = x.permute(0, 2, 3, 1).contiguous()
+    assert S.shares_storage(S.to_tokens(x), x) and S.shares_storage(S.to_map(S.to_tokens(x), 6, 6), x)
+    for source, moved in [(x, S.patchify(x, 2)), (last, S.patch_merging(last)), (last, S.window_partition(last, 2)),
+                          (x, S.channel_shuffle(x, 2)), (x, S.pixel_shuffle(x, 2)), (x, S.pixel_unshuffle(x, 2))]:
+        assert not S.shares_storage(moved, source) and S.describe(moved).storage_elements == x.numel()
+
+
 @pytest.mark.cuda
 def test_results_stay_on_the_callers_device():
     x = count(2, 4, 6, 6).cuda()

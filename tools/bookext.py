@@ -10,6 +10,7 @@ import gzip
 import json
 from pathlib import Path
 
+import rjsmin
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -28,10 +29,10 @@ def write_static(app, config):
     target = ROOT / "_build" / "static"
     files = {"dlnotes.css": _bundle.stylesheet() + (ROOT / "static" / "book.css").read_text(encoding="utf-8"),
              "book.js": (ROOT / "static" / "book.js").read_text(encoding="utf-8"),
-             "widgets/runtime.js": _bundle.runtime(),
+             "widgets/runtime.js": rjsmin.jsmin(_bundle.runtime()),
              "vendor/tex-svg.js": gzip.decompress((ROOT / "static/vendor/mathjax-3.2.2-tex-svg.js.gz").read_bytes()).decode(),
              "vendor/mathjax-LICENSE.txt": (ROOT / "static/vendor/mathjax-LICENSE.txt").read_text(encoding="utf-8")}
-    files |= {f"widgets/{name}.js": _bundle.classic_script(name) for name in _bundle.names()}
+    files |= {f"widgets/{name}.js": rjsmin.jsmin(_bundle.classic_script(name)) for name in _bundle.names()}
     for name, text in files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,19 +30,23 @@ def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute(
         stderr=subprocess.DEVNULL)
+    count = 0
     for index, cell in enumerate(notebook.cells):
         cell.id = uuid.uuid5(uuid.NAMESPACE_URL, f"{path.name}/{index}").hex[:8]
-        if cell.cell_type == "code":
-            cell.outputs = [kept for kept in map(keep_text, cell.outputs) if kept]
-            cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "mystnb")}
-            cell.execution_count = None
-            for output in cell.outputs:
-                if "execution_count" in output:
-                    output.execution_count = None
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
+        cell.outputs = [] if ignored else [kept for kept in map(keep_text, cell.outputs) if kept]
+        cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "mystnb")}
+        cell.execution_count = count
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                          "language_info": {"name": "python"}}
     nbformat.write(notebook, path)
-    print(f"{path.name}: {sum(c.cell_type == 'code' for c in notebook.cells)} code cells executed")
+    print(f"{path.name}: {count} code cells executed")
 
 
 if __name__ == "__main__":

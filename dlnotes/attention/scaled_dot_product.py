@@ -13,7 +13,7 @@ every gradient.
 import torch
 import torch.nn.functional as F
 
-from ._check import check_mask, check_qkv
+from ._check import broadcast, check_mask, check_qkv
 
 __all__ = ["attention", "attention_scores", "attention_weights", "explicit_attention"]
 
@@ -122,11 +122,11 @@ def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Ten
     True
     """
     check_qkv("attention", q, k, v)
-    lead = torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    lead = broadcast(q.shape[:-2], k.shape[:-2], v.shape[:-2])
     empty = None
     if mask is not None:
         check_mask("attention", mask, (*lead, q.shape[-2], k.shape[-2]), q.dtype)
-        mask, empty = _open_empty_rows(mask)
+        mask, empty = _open_empty_rows(torch.atleast_2d(mask))
         mask = _four_axes(mask, lead) if mask.ndim > 2 else mask
     q, k, v = (_four_axes(x.expand(*lead, *x.shape[-2:]), lead) for x in (q, k, v))         # (b, heads, tokens, width)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
@@ -146,7 +146,7 @@ def _open_empty_rows(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mask.masked_fill(empty, 0.0), empty
 
 
-def _four_axes(x: torch.Tensor, lead: torch.Size) -> torch.Tensor:
+def _four_axes(x: torch.Tensor, lead: tuple[int, ...]) -> torch.Tensor:
     """(..., n, d) with any number of leading axes -> (b, heads, n, d); the first leading axes are merged."""
     x = x.reshape(*[1] * (len(lead) + 2 - x.ndim), *x.shape)        # as many axes as the scores
     if len(lead) < 2:

@@ -111,7 +111,7 @@ def _causal(answer):
 
 @exercise("attention.split_heads")
 def _split_heads(answer):
-    for b, n, heads, d in [(2, 5, 3, 4), (1, 6, 2, 7), (3, 4, 4, 2)]:
+    for b, n, heads, d in [(2, 5, 3, 4), (1, 6, 2, 7), (3, 4, 5, 2)]:
         x = torch.arange(b * n * heads * d, dtype=torch.float32).reshape(b, n, heads * d)
         want = x.reshape(b, n, heads, d).permute(0, 2, 1, 3)
         got = _call(answer, x, heads)

@@ -98,7 +98,7 @@ def _check_vectors(fn):
         if _same(got, x.squeeze(-1)):
             raise Hint("One axis of size 1 is left. Both spatial axes have to go.")
         expect_equal(got, x.reshape(shape[:2]))
-    return "flatten(1) and squeeze((2, 3)) differ on a 2 by 2 map: one joins the four values, the other leaves the shape alone."
+    return "flatten(1) and squeeze((2, 3)) differ on a 2 by 2 map: one joins the four values, the other changes nothing."
 
 
 @exercise("tensors.to_chw")
@@ -113,16 +113,16 @@ def _check_to_chw(fn):
             if got.shape == right.shape[1:]:
                 raise Hint("The batch axis is missing: a network expects (1, 3, h, w).")
             if _same(got, before.reshape(1, 3, h, w).float() / 255) or _same(got, before.reshape(1, 3, h, w)):
-                raise Hint("reshape gave the right shape and mixed the colours: the three values of a pixel are neighbours in "
-                           "memory. Move the axis instead.")
+                raise Hint("reshape gave the right shape and mixed the colours: the three values of a pixel are neighbours "
+                           "in memory. Move the axis instead.")
             if got.shape == (1, 3, w, h):
                 raise Hint("Height and width changed places: the picture lies on its side.")
             if got.shape == right.shape and not got.is_floating_point():
-                raise Hint(f"The values are still {str(got.dtype).removeprefix('torch.')}: a network wants floats from 0 to 1.")
+                raise Hint(f"The values are still {str(got.dtype)[6:]}: a network wants floats from 0 to 1.")
             if got.shape == right.shape and got.max() > 1:
                 raise Hint("The values still reach 255: divide, so that they lie from 0 to 1.")
         expect_equal(got, right)
-    return "Convert first and divide after: dividing by 255 in integers would leave zeros and a few ones."
+    return "photo / 255 alone also gives floats in PyTorch; photo // 255 would leave zeros and a few ones."
 
 
 @exercise("tensors.gate")
@@ -160,8 +160,9 @@ def _check_pad(fn):
         if isinstance(got, torch.Tensor) and got.ndim == 4:
             if bottom != right and got.shape == (b, c, h + right, w + bottom):
                 raise Hint("The amounts for height and width changed places: F.pad starts with the last axis.")
-            if got.shape == (b, c, h + multiple - h % multiple, w + multiple - w % multiple) != (b, c, h + bottom, w + right):
-                raise Hint(f"A side that already fits, such as {h if not bottom else w}, must not grow by another {multiple}.")
+            always = (b, c, h + multiple - h % multiple, w + multiple - w % multiple)
+            if got.shape == always != (b, c, h + bottom, w + right):
+                raise Hint(f"A side that already fits, such as {w if bottom else h}, must not grow by another {multiple}.")
             if (bottom or right) and _same(got, F.pad(x, (right, 0, bottom, 0))):
                 raise Hint("You padded at the left and at the top: F.pad wants (left, right, top, bottom).")
             if (bottom or right) and got.shape == (b, c, h // multiple * multiple, w // multiple * multiple):
@@ -182,8 +183,8 @@ def _check_class_token(fn):
         got = fn(tokens, h, w)
         kept = tokens[:, 1:]
         if _same(got, kept.reshape(b, c, h, w)):
-            raise Hint("Right shape, scrambled content: reshape read tokens of c numbers as rows of pixels. Move the channel "
-                       "axis to the front first.")
+            raise Hint("Right shape, scrambled content: reshape read tokens of c numbers as rows of pixels. Move the "
+                       "channel axis to the front first.")
         if _same(got, tokens[:, :-1].transpose(1, 2).reshape(b, c, h, w)):
             raise Hint("You dropped the last token; the class token is the first one.")
         if _same(got, kept.transpose(1, 2).reshape(b, c, w, h)):
@@ -203,7 +204,7 @@ def _check_mae(fn):
         tokens = torch.stack([torch.stack(row) for row in rows])  # b n (p q c)
         got = fn(tokens, p, gh, gw)
         if _same(got, F.fold(tokens.transpose(1, 2), (gh * p, gw * p), p, stride=p)):
-            raise Hint("You read each token as (c p q), the order of F.unfold. In this exercise a token is (p q c): colour last.")
+            raise Hint("You read each token as (c p q), the order of F.unfold. Here a token is (p q c): colour last.")
         wrong = tokens.reshape(b, gh, gw, p, p, c).permute(0, 5, 1, 4, 2, 3).reshape(b, c, gh * p, gw * p)
         if _same(got, wrong):
             raise Hint("Every patch is transposed: rows and columns inside the patch changed places.")
@@ -215,12 +216,16 @@ def _check_mae(fn):
 
 @exercise("tensors.scores_bytes")
 def _check_bytes(fn):
-    for first, second, size in [((4, 4096, 64), (4, 64, 4096), 4), ((2, 8, 100, 32), (2, 8, 32, 50), 2),
+    for first, second, size in [((4, 4096, 64), (4, 64, 4096), 2), ((2, 8, 100, 32), (2, 8, 32, 50), 4),
                                 ((5, 1, 7, 3), (6, 3, 2), 4), ((9, 4), (4, 11), 8)]:
         got = fn(first, second, size)
+        if got is None or got is ...:
+            raise Hint("Your function returned nothing yet: replace the ... and return a number of bytes.")
         batch = np.broadcast_shapes(first[:-2], second[:-2])
         elements = int(np.prod(batch, dtype=np.int64)) * first[-2] * second[-1]
-        if got == elements and size != 1:
+        if got == elements * size:
+            continue
+        if got == elements:
             raise Hint("That counts elements. A float32 has 4 bytes, a float16 has 2: multiply by the size of one element.")
         if got == elements * size * first[-1]:
             raise Hint("The inner axis is summed away: it costs time and no memory in the result.")
@@ -228,8 +233,7 @@ def _check_bytes(fn):
             raise Hint("That is one matrix. Every picture and every head of the batch has its own.")
         if got == int(np.prod(first[:-1], dtype=np.int64)) * second[-1] * size:
             raise Hint(f"For {first} @ {second} the batch axes broadcast: the result has the batch {batch}.")
-        if got != elements * size:
-            raise Hint(f"For {first} @ {second} with {size} bytes an element, expected {elements * size} bytes, got {got}.")
+        raise Hint(f"For {first} @ {second} with {size} bytes an element, expected {elements * size} bytes, got {got}.")
     return "Check any such prediction for free: on device='meta' torch computes shapes and allocates nothing."
 
 
@@ -252,7 +256,7 @@ def _check_topk(fn):
         if scores is distinct and int(counts.sum()) == k:
             raise Hint(f"You kept the {k} best of the whole tensor; each row needs its own {k}.")
         if scores is tied and bool((counts > k).any()):
-            raise Hint("With equal scores more than k survive: a threshold keeps all ties. Use the indices that topk returns.")
+            raise Hint("With equal scores more than k survive: a threshold keeps all ties. Use the indices from topk.")
         if bool((counts != k).any()):
             raise Hint(f"Each row keeps k={k} scores, yours keep {sorted(set(counts.flatten().tolist()))}.")
         lowest_kept = before.masked_fill(~kept, torch.inf).amin(-1)  # one per row
@@ -270,7 +274,7 @@ def _check_clip(fn):
         if _same(got, frames.reshape(1, c, t, h, w)):
             raise Hint("Right shape, but reshape moved no axis: every \"frame\" is now a strip of mixed colours.")
         if isinstance(got, torch.Tensor) and got.shape == (1, t, c, h, w):
-            raise Hint("Time sits on the channel axis: Conv3d wants (b, c, t, h, w) and would sum over time as if it were colour.")
+            raise Hint("Time sits on the channel axis: Conv3d wants (b, c, t, h, w), and would sum over time like colour.")
         if isinstance(got, torch.Tensor) and got.shape == (t, c, h, w):
             raise Hint("That is a batch of t pictures; a clip is one sample: (1, c, t, h, w).")
         if isinstance(got, torch.Tensor) and got.shape == (c, t, h, w):
@@ -297,10 +301,10 @@ def _check_view_works(fn):
             raise Hint(f"Return True or False, got {type(got).__name__}.")
         if bool(got) != truth:
             case = f"shape {tuple(x.shape)}, strides {tuple(x.stride())}, view{new}"
+            if truth and 1 in x.shape:
+                raise Hint(f"{case} works: the stride of an axis of size 1 is never used, so leave such axes out.")
             if truth and not x.is_contiguous():
-                if 1 in x.shape:
-                    raise Hint(f"{case} works: the stride of an axis of size 1 is never used, so leave such axes out.")
-                raise Hint(f"{case} works although the tensor is not contiguous. Only borders that a new axis crosses must fit.")
-            raise Hint(f"{case} {'works' if truth else 'fails'}, you said {'True' if got else 'False'}. Compare the stride of "
-                       "the left axis with size times stride of the right one, at each border that a new axis crosses.")
-    return "dlnotes.shapes.why_not_view says the same in a sentence; a property test holds it against view on random strides."
+                raise Hint(f"{case} works, contiguous or not. Only borders that a new axis crosses count.")
+            raise Hint(f"{case} {'works' if truth else 'fails'}, you said {'True' if got else 'False'}. Compare the stride "
+                       "of the left axis with size times stride of the right one, at each border that a new axis crosses.")
+    return "dlnotes.shapes.why_not_view says it in a sentence; a property test holds it against view on random strides."

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["classic_script", "module_source", "names", "runtime", "slim_state", "stylesheet"]
+__all__ = ["classic_script", "module_source", "names", "runtime", "script_safe", "slim_state", "stylesheet"]
 
 _HERE = Path(__file__).parent
 _SHARED = ("kit", "runtime")
@@ -29,18 +29,18 @@ def module_source(name: str) -> str:
 
 @cache
 def classic_script(name: str) -> str:
-    """The same module as a classic script that registers itself, so that a page opened from a folder can load it."""
-    source = re.sub(r"(?m)^export default ", "const widget = ", module_source(name))
+    """The widget's own file as a classic script that registers itself, so that a page opened from a folder can load it."""
+    source = re.sub(r"(?m)^export default ", "const widget = ", _read(name + ".js"))
     source = re.sub(r"(?m)^export const ", "const ", source)
     if re.search(r"(?m)^(export|import)\b", source):
         raise ValueError(f"widgets/{name}.js: expected only `export default` and `export const kernels`, found another export or import")
-    return f'dlnotes.define("{name}", () => {{\n{source}\nreturn {{ ...widget, kernels }};\n}});\n'
+    return f'dlnotes.define("{name}", (kit) => {{\n{source}\nreturn {{ ...widget, kernels }};\n}});\n'
 
 
 @cache
 def runtime() -> str:
-    """The script that mounts widgets from saved state, without a kernel."""
-    return _read("runtime.js")
+    """The script that mounts widgets from saved state, without a kernel; the kit comes with it."""
+    return f"{{\n{_read('kit.js')}\n(window.dlnotes ||= {{}}).kit = kit;\n}}\n{_read('runtime.js')}"
 
 
 @cache

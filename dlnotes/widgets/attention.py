@@ -21,22 +21,16 @@ from ._base import Widget
 __all__ = ["AttentionExplorer"]
 
 _DEEPEST = {16: 160.0, 8: 24.0}     # a score so far below its row's largest is stored as this: e^-24 is nothing to the eye
-_SHIPPED = """\
-from dlnotes.digits import DigitsOnTextures
-from dlnotes.models.vit import load_vit_digits
-
-model = load_vit_digits()
-images, labels, _ = DigitsOnTextures("held-out", size={size}, seed={seed}).batch({indices})"""
-_MODEL = """\
-from dlnotes.models.vit import load_vit_digits
-
-model = load_vit_digits()       # images: what you passed to AttentionExplorer"""
-_IMAGES = """\
-from dlnotes.digits import DigitsOnTextures
-
-images, labels, _ = DigitsOnTextures("held-out", size={size}, seed={seed}).batch({indices})
-# model: what you passed to AttentionExplorer, in evaluation mode, on the CPU"""
-_PASSED = "# model (in evaluation mode) and images: what you passed to AttentionExplorer, on one device"
+_DRAW = 'images, labels, _ = DigitsOnTextures("held-out", size={size}, seed={seed}).batch({indices})'
+_SETUP = {      # (model given, images given) -> the lines that come before the pass
+    (False, False): "from dlnotes.digits import DigitsOnTextures\nfrom dlnotes.models.vit import load_vit_digits\n\n"
+                    "model = load_vit_digits()\n" + _DRAW,
+    (False, True): "from dlnotes.models.vit import load_vit_digits\n\n"
+                   "model = load_vit_digits()   # images: what you passed to AttentionExplorer",
+    (True, False): "from dlnotes.digits import DigitsOnTextures\n\n" + _DRAW + "\n"
+                   "# model: what you passed to AttentionExplorer, in evaluation mode, on the CPU",
+    (True, True): "\n# model (in evaluation mode) and images: what you passed to AttentionExplorer, on one device",
+}
 _SIZE, _SEED, _FIRST = 400, 0, (0, 3, 23)   # of the held-out pictures: the set, and those that the widget opens with
 
 
@@ -62,7 +56,7 @@ class AttentionExplorer(Widget):
 
     Raises:
         TypeError: if ``model`` is not a module, or ``images`` not a tensor.
-        ValueError: if the images are not in [0, 1], no recorded attention is square over a grid, or an index is out of range.
+        ValueError: if the images are not in [0, 1], no recorded attention lies over a grid, or an index is out of range.
     """
 
     _name = "attention"
@@ -70,6 +64,7 @@ class AttentionExplorer(Widget):
 
     pictures = traitlets.Bytes().tag(sync=True)             # uint8, pictures × h × w × 3
     picture_shape = traitlets.List().tag(sync=True)         # [pictures, h, w]
+    sources = traitlets.List().tag(sync=True)               # index of each picture in the images of the code
     captions = traitlets.List().tag(sync=True)              # one text for each picture
     grid = traitlets.List().tag(sync=True)                  # [rows, columns] of patches
     prefix = traitlets.Int().tag(sync=True)                 # tokens before the patches
@@ -99,8 +94,8 @@ class AttentionExplorer(Widget):
     heat = traitlets.Float(0.8).tag(sync=True)              # opacity of the map over the picture
     numbers = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, model: nn.Module | None = None, images: torch.Tensor | None = None, layer: int = 0, head: int | str = 0,
-                 query: tuple[int, int] | str | None = None, prefix_tokens: int | None = None, *,
+    def __init__(self, model: nn.Module | None = None, images: torch.Tensor | None = None, layer: int = 0,
+                 head: int | str = 0, query: tuple[int, int] | str | None = None, prefix_tokens: int | None = None, *,
                  grid: tuple[int, int] | None = None, transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
                  labels: Sequence[int] | None = None, budget: int = 700_000):
         if model is not None and not isinstance(model, nn.Module):
@@ -110,15 +105,12 @@ class AttentionExplorer(Widget):
             images, labels, masks = _held_out(_FIRST)
         _check_images(images)
         if labels is not None and len(labels) != len(images):
-            raise ValueError(f"AttentionExplorer: expected one label for each of the {len(images)} pictures, got {len(labels)}")
-        setup = _PASSED
+            raise ValueError(f"AttentionExplorer: expected one label for each of {len(images)} pictures, got {len(labels)}")
+        self._given = (model is not None, not digits)
         if model is None:
             from dlnotes.models.vit import load_vit_digits
 
             model = load_vit_digits()
-            setup = _SHIPPED.format(size=_SIZE, seed=_SEED, indices=list(_FIRST)) if digits else _MODEL
-        elif digits:
-            setup = _IMAGES.format(size=_SIZE, seed=_SEED, indices=list(_FIRST))
         run = _look(model, images, transform, prefix_tokens, grid)
         rows, columns = run["grid"]
         if query is None and digits:    # the patch with most of the digit
@@ -130,8 +122,9 @@ class AttentionExplorer(Widget):
         self._model, self._transform, self._budget, self._digits = model, transform, budget, digits
         self._seen = dict(zip(_FIRST if digits else range(len(images)), _pictures(run, images, labels, digits)))
         self._next = _FIRST[-1] + 1
-        super().__init__(grid=[rows, columns], prefix=run["prefix"], heads=run["heads"], layers=run["layers"], width=run["width"],
-                         note=run["note"], setup=setup, transformed=transform is not None, layer=layer, head=head, query=token)
+        super().__init__(grid=[rows, columns], prefix=run["prefix"], heads=run["heads"], layers=run["layers"],
+                         width=run["width"], note=run["note"], transformed=transform is not None, layer=layer, head=head,
+                         query=token)
         self._pack(list(self._seen))
         self.observe(self._fetch, ["layer", "picture"])
 
@@ -141,7 +134,9 @@ class AttentionExplorer(Widget):
         """Set the traits that carry pictures and scores: as many of the wanted pictures and layers as the budget allows."""
         depth, heads, n = len(self.layers), self.heads, self.prefix + math.prod(self.grid)
         h, w = self._seen[wanted[0]]["image"].shape[:2]
-        order = list(dict.fromkeys([self.layer, depth - 1, 0, *range(depth)]))
+        order = list(dict.fromkeys([self.layer, depth - 1, 0]))
+        while len(order) < depth:       # then whatever lies farthest from those kept
+            order.append(max(set(range(depth)) - set(order), key=lambda i: (min(abs(i - k) for k in order), i)))
         plans = [(len(wanted), depth, 16), (len(wanted), depth, 8)]
         plans += [(p, k, 8) for p in range(len(wanted), 0, -1) for k in range(depth - 1, 0, -1)]
         for count, kept, bits in plans:
@@ -149,8 +144,9 @@ class AttentionExplorer(Widget):
             if size <= self._budget:
                 break
         else:
-            raise ValueError(f"AttentionExplorer: expected one picture and one layer to fit budget={self._budget:,} bytes, got "
-                             f"{size:,} ({heads} heads, {n} tokens, {h} × {w} pixels); pass smaller pictures or budget={size}")
+            raise ValueError(f"AttentionExplorer: expected one picture and one layer within budget={self._budget} bytes, "
+                             f"got {size} ({heads} heads, {n} tokens, {h} × {w} pixels); pass smaller pictures or "
+                             f"budget={size}")
         shown, kept = wanted[:count], sorted(order[:kept])
         blocks = [(slot, layer) for slot in range(count) for layer in kept]
         packed = [_quantise(self._seen[shown[slot]]["scores"][layer], bits) for slot, layer in blocks]
@@ -162,10 +158,14 @@ class AttentionExplorer(Widget):
             left.append(f"{count} of {len(self._seen)} pictures")
         if bits == 8:
             left.append("8-bit scores (weights within 5 %)")
+        self._shown = shown
+        if self._digits:
+            self._seen = {i: self._seen[i] for i in shown}
         with self.hold_sync():
-            self._shown = shown
             self.picture_shape = [count, h, w]
             self.pictures = b"".join(self._seen[i]["image"].tobytes() for i in shown)
+            self.sources = list(range(count)) if self._digits else shown
+            self.setup = _SETUP[self._given].format(size=_SIZE, seed=_SEED, indices=shown)
             self.captions = [self._seen[i]["caption"] for i in shown]
             self.blocks, self.bits = [list(b) for b in blocks], bits
             self.scores = b"".join(codes for codes, _ in packed)
@@ -179,7 +179,7 @@ class AttentionExplorer(Widget):
 
     def _fetch(self, _change: Any) -> None:
         if [self.picture, self.layer] not in self.blocks:
-            self._pack([self._shown[self.picture], *(i for i in self._shown if i != self._shown[self.picture])])
+            self._pack(self._shown)
 
     def handle(self, message: Any) -> None:
         """``{"type": "picture"}``: put another picture in the place of the present one."""
@@ -207,13 +207,19 @@ class AttentionExplorer(Widget):
             raise traitlets.TraitError(f"AttentionExplorer: expected {name} from {low} to {high - 1}, got {value}")
         return value
 
+    @traitlets.validate("factor")
+    def _positive(self, proposal: dict[str, Any]) -> float:
+        if not (math.isfinite(proposal["value"]) and proposal["value"] > 0):
+            raise traitlets.TraitError(f"AttentionExplorer: expected a positive factor, got {proposal['value']}")
+        return proposal["value"]
+
     # -- what Python says about it
 
     def weights(self) -> torch.Tensor:
         """The row that the page shows: weights (tokens,) of the present query over all keys, from the unrounded scores."""
         scores = self._seen[self._shown[self.picture]]["scores"]                                # layers heads n n
         if self.view == "rollout":
-            return attention_rollout(list((self.factor * scores[:self.layer + 1]).softmax(-1)))[self.query]
+            return attention_rollout(list((self.factor * scores[:self.layer + 1]).softmax(-1).nan_to_num(0.0)))[self.query]
         rows = (self.factor * scores[self.layer, :, self.query]).softmax(-1).nan_to_num(0.0)     # heads n
         return rows.mean(0) if self.head < 0 else rows[self.head]
 
@@ -228,8 +234,8 @@ class AttentionExplorer(Widget):
 
     def alt(self) -> str:
         head = "mean over heads" if self.head < 0 else f"head {self.head}"
-        return (f"Left: a picture cut into {self.grid[0]} × {self.grid[1]} patches with the query, {self._asking()}, outlined. "
-                f"Middle: the weights of layer {self.layer}, {head}, over all patches. Right: the same for every layer and head.")
+        return (f"Left: a picture of {self.grid[0]} × {self.grid[1]} patches with the query, {self._asking()}, outlined. "
+                f"Middle: the weights of layer {self.layer}, {head}, over all patches. Right: all layers and heads.")
 
     def still(self) -> bytes:
         import matplotlib.pyplot as plt
@@ -251,7 +257,7 @@ class AttentionExplorer(Widget):
             if y >= 0:
                 axes[0].add_patch(Rectangle((x * w / columns - .5, y * h / rows - .5), w / columns, h / rows, fill=False,
                                             edgecolor=plots.token("reader"), linewidth=3))
-            drawn = axes[1].imshow(100 * self.weights()[p:].reshape(rows, columns), cmap=plots.MAGNITUDE, vmin=0)
+            drawn = axes[1].imshow(100 * self.weights()[p:].reshape(rows, columns).numpy(), cmap=plots.MAGNITUDE, vmin=0)
             head = "mean" if self.head < 0 else self.head
             axes[1].set_title(f"where it looks: layer {self.layer}, head {head}" if self.view == "attention" else "rollout")
             middle.colorbar(drawn, ax=axes[1], shrink=0.7, format="%g %%")
@@ -259,7 +265,7 @@ class AttentionExplorer(Widget):
             grid = right.subplots(len(maps[::step]), min(self.heads, 6), squeeze=False)
             for row, (layer, line) in zip(maps[::step], zip(range(0, len(maps), step), grid)):
                 for i, axis in enumerate(line):
-                    axis.imshow(row[i].reshape(rows, columns), cmap=plots.MAGNITUDE, vmin=0)
+                    axis.imshow(row[i].reshape(rows, columns).numpy(), cmap=plots.MAGNITUDE, vmin=0)
                     axis.set_ylabel(f"layer {layer}" if i == 0 else "", fontsize=7)
                     axis.set_title(f"head {i}" if layer == 0 else "", fontsize=7)
                     axes.append(axis)
@@ -287,9 +293,11 @@ def _look(model: nn.Module, images: torch.Tensor, transform: Callable | None, pr
     try:
         with torch.no_grad(), record(model, attention=True) as seen:
             output = model(x if transform is None else transform(x))
+    except torch.cuda.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError) as error:
-        raise ValueError(f"AttentionExplorer: expected a model that takes images {tuple(images.shape)} and whose attention can be "
-                         f"recorded, got {type(model).__name__}: {error}") from error
+        raise ValueError(f"AttentionExplorer: expected a model that takes images {tuple(images.shape)} and whose attention "
+                         f"can be recorded, got {type(model).__name__}: {error}") from error
     finally:
         for module, mode in modes:
             module.training = mode
@@ -304,30 +312,35 @@ def _look(model: nn.Module, images: torch.Tensor, transform: Callable | None, pr
             p, patches = _tile(shape[-1], tuple(images.shape[-2:]), prefix, grid)
         except ValueError as error:
             errors.append(error)
+            if prefix is None and grid is None:     # a smaller group that happens to fit would be a guess
+                break
             continue
         used = [f for f in square if f[2] == shape]
         others = sorted({f"{s}" for _, _, s in found if s != shape})
-        note = f"{len(used)} of {len(found)} recorded attentions; others had shapes {', '.join(others[:3])}." if others else ""
+        note = (f"Shown are {len(used)} of {len(found)} recorded attentions, and rollout knows only these; others had "
+                f"shapes {', '.join(others)}." if others else "")
         scores = torch.stack([_scores(entry) for _, entry, _ in used])                          # layers b heads n n
-        return {"grid": patches, "prefix": p, "heads": shape[1], "width": _width(used), "note": note, "scores": scores,
-                "layers": [{"index": index, "name": str(entry.name)} for index, entry, _ in used],
+        return {"grid": patches, "prefix": p, "heads": shape[1], "width": _width(model, used[0][1]), "note": note,
+                "scores": scores, "layers": [{"index": index, "name": entry.module} for index, entry, _ in used],
                 "output": output.float().cpu() if isinstance(output, torch.Tensor) else None}
     if errors:
         raise errors[0]
-    raise ValueError("AttentionExplorer: expected attention of shape (b, heads, tokens, tokens) over the whole picture, with "
-                     f"b={len(images)}, got {sorted({f[2] for f in found})} (b, heads, queries, keys); for attention in windows or "
-                     "with pooled keys use dlnotes.capture.record and dlnotes.plots.heatmap")
+    raise ValueError("AttentionExplorer: expected attention (b, heads, tokens, tokens) over the whole picture, with "
+                     f"b={len(images)}, got {sorted({f[2] for f in found})} (b, heads, queries, keys); for attention in "
+                     "windows or with pooled keys use dlnotes.capture.record and dlnotes.plots.heatmap")
 
 
 def _scores(entry: Any) -> torch.Tensor:
     """Scores before the softmax (b, heads, n, n), float32, on the CPU."""
-    scores = entry.weights.float().log() if entry.logits is None else entry.logits.float()
+    scores = entry.logits.float()
     if torch.isnan(scores).any() or (scores == math.inf).any():
-        raise ValueError(f"AttentionExplorer: expected finite scores (or -inf where masked), got NaN or inf in {entry.name}")
+        raise ValueError("AttentionExplorer: expected finite scores (or -inf where masked), got NaN or inf in "
+                         f"{entry.module!r}; check the model's weights and its input")
     return scores.cpu()
 
 
-def _tile(tokens: int, size: tuple[int, int], prefix: int | None, grid: tuple[int, int] | None) -> tuple[int, tuple[int, int]]:
+def _tile(tokens: int, size: tuple[int, int], prefix: int | None,
+          grid: tuple[int, int] | None) -> tuple[int, tuple[int, int]]:
     """How many tokens come before the patches, and the grid (rows, columns) of the patches."""
     h, w = size
     if grid is not None:
@@ -344,21 +357,28 @@ def _tile(tokens: int, size: tuple[int, int], prefix: int | None, grid: tuple[in
         if rows * columns == tokens - p > 0 and rows * w == columns * h:
             fits.append((p, (rows, columns)))
     if len(fits) != 1:
-        raise ValueError(f"AttentionExplorer: expected tokens = prefix_tokens + rows × columns of square patches on pictures of {h} × "
-                         f"{w}, got {tokens} tokens, prefix_tokens={prefix}: {len(fits)} ways; pass prefix_tokens= and grid=(rows, columns)")
+        raise ValueError(f"AttentionExplorer: expected tokens = prefix_tokens + rows × columns of square patches on "
+                         f"{h} × {w} pixels, got {tokens} tokens with prefix_tokens={prefix}: {len(fits)} ways; "
+                         "pass prefix_tokens= and grid=(rows, columns)")
     return fits[0]
 
 
-def _width(used: list) -> int:
-    """Width d of a head, if the record tells it; else 0."""
-    return 0
+def _width(model: nn.Module, entry: Any) -> int:
+    """Width d of a head, where the attending module tells it by one of the usual names; else 0."""
+    module, heads = model.get_submodule(entry.module), entry.shape[1]
+    if isinstance(width := getattr(module, "head_dim", None), int):
+        return width
+    if isinstance(width := getattr(module, "embed_dim", None), int):
+        return width // heads
+    qkv = getattr(module, "qkv", None)
+    return qkv.out_features // (3 * heads) if isinstance(qkv, nn.Linear) else 0
 
 
 def _quantise(scores: torch.Tensor, bits: int) -> tuple[bytes, list[float]]:
     """(heads, n, n) -> codes and one step for each head: score - largest of its row = -step * code; the top code is -inf."""
     top = 2**bits - 1
     largest = scores.amax(-1, keepdim=True)                                                     # heads n 1
-    below = (largest - scores).nan_to_num(nan=math.inf, posinf=math.inf)                        # heads n n, a row of -inf: inf
+    below = (largest - scores).nan_to_num(nan=math.inf, posinf=math.inf)                        # heads n n; inf where masked
     masked = below.isinf()
     below = below.clamp(max=_DEEPEST[bits]).masked_fill(masked, 0.0).double()
     steps = below.amax((-1, -2)).clamp(min=1e-9) / (top - 1)                                    # heads
@@ -385,8 +405,8 @@ def _held_out(indices: Sequence[int]) -> tuple[torch.Tensor, list[int], torch.Te
 
 def _pictures(run: dict[str, Any], images: torch.Tensor, labels: Sequence[int] | None, digits: bool) -> list[dict[str, Any]]:
     """For each picture what the page needs: pixels (h, w, 3) uint8, scores (layers, heads, n, n), caption."""
-    pixels = images.detach().float().cpu().expand(-1, 3, -1, -1) if images.shape[1] == 1 else images.detach().float().cpu()[:, :3]
-    pixels = (255 * pixels).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()   # b h w 3
+    pixels = images.detach().float().cpu().expand(-1, 3, -1, -1)                                # b 3 h w, grey repeated
+    pixels = (255 * pixels).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()    # b h w 3
     captions = _captions(run["output"], labels, len(images), digits)
     return [{"image": pixels[i], "scores": run["scores"][:, i], "caption": captions[i]} for i in range(len(images))]
 
@@ -423,7 +443,8 @@ def _token(query: Any, run: dict[str, Any]) -> int:
     rows, columns = run["grid"]
     if query == "class":
         if not run["prefix"]:
-            raise ValueError('AttentionExplorer: expected query=(row, column), got "class"; this model has no token before the patches')
+            raise ValueError('AttentionExplorer: expected query=(row, column), got "class"; '
+                             "this model has no token before the patches")
         return 0
     if not (isinstance(query, Sequence) and len(query) == 2 and all(isinstance(q, int) for q in query)
             and 0 <= query[0] < rows and 0 <= query[1] < columns):

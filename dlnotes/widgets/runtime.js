@@ -1,7 +1,9 @@
 // Widgets without a kernel: mount each widget view of the page from the state saved beside it.
 // The modules are classic scripts that call dlnotes.define(name, factory), so that this works from file:// as well.
 (() => {
-  const dlnotes = (window.dlnotes ||= { modules: {}, define(name, factory) { this.modules[name] ||= factory(); } });
+  const { dlnotes } = window; // holds the kit already
+  dlnotes.modules = {};
+  dlnotes.define = (name, factory) => { dlnotes.modules[name] ||= factory(dlnotes.kit); };
   const base = document.currentScript && document.currentScript.src ? new URL(".", document.currentScript.src).href : null;
 
   /** What a widget's module sees of its model: the saved state, with the usual get, set, on, off and save_changes. */

@@ -1,6 +1,6 @@
 // A photograph, its spectrum, and a round filter between them.
 // Each picture is transformed once. A change of the filter costs one product with a real mask and one inverse transform,
-// both on half of the spectrum: the other half follows from it, because the picture is real (F[-k] is the conjugate of F[k]).
+// both on half of the spectrum: the other half follows, because the picture is real (F[-k] is the conjugate of F[k]).
 
 // ---- The transform. Numbers live in arrays that are made once; a frame allocates nothing.
 
@@ -16,7 +16,8 @@ function plan(n) {
   return made;
 }
 
-/** In-place transform of the n complex numbers from `at` (radix 2). fft(im, re, ...) with the parts exchanged is the inverse, times n. */
+/** In-place transform of the n complex numbers from `at` (radix 2).
+    With the parts exchanged, fft(im, re, ...), it is n times the inverse. */
 function fft(re, im, at, { n, order, cos, sin }) {
   for (let i = 0; i < n; i++) {
     const j = order[i];
@@ -86,14 +87,17 @@ function swap(A, B, h, w) {
 /** The factor for a frequency at distance r from zero: the same formulas as dlnotes.fourier.frequency_mask. */
 function gain(r, { filter, edge, radius, width }) {
   if (filter === "none") return 1;
-  if (filter === "band") return edge === "ideal" ? +(Math.abs(r - radius) <= width / 2) : Math.exp(-2 * ((r - radius) / width) ** 2);
-  const low = edge === "ideal" ? +(r <= radius) : Math.exp(-0.5 * (r / radius) ** 2);
+  const ideal = edge === "ideal";
+  if (filter === "band") return ideal ? +(Math.abs(r - radius) <= width / 2) : Math.exp(-2 * ((r - radius) / width) ** 2);
+  const low = ideal ? +(r <= radius) : Math.exp(-0.5 * (r / radius) ** 2);
   return filter === "low" ? low : 1 - low;
 }
 
 /** Gains for |ky| = 0 ... h/2 (rows) and |kx| = 0 ... w/2: a quarter of the mask, the rest is its mirror image. */
 function quarter(h, w, settings, out = new Float64Array((h / 2 + 1) * (w / 2 + 1))) {
-  for (let y = 0, i = 0; y <= h / 2; y++) for (let x = 0; x <= w / 2; x++, i++) out[i] = gain(Math.sqrt(x * x + y * y), settings);
+  for (let y = 0, i = 0; y <= h / 2; y++) {
+    for (let x = 0; x <= w / 2; x++, i++) out[i] = gain(Math.sqrt(x * x + y * y), settings);
+  }
   return out;
 }
 
@@ -146,7 +150,12 @@ const SHORT = { none: "no filter", low: "low-pass", high: "high-pass", band: "ba
 const trim = (x) => String(+x.toFixed(2));
 const minus = (text) => String(text).replace(/-/g, "−");
 const many = (n) => Math.round(n).toLocaleString("en-US");
-const percent = (x) => { const p = 100 * x; return `${p > 99.9 && p < 100 ? p.toFixed(3) : p >= 10 ? p.toFixed(1) : p.toPrecision(2)} %`; };
+const percent = (x) => { // enough digits near both ends
+  const p = 100 * x;
+  const shown = p > 99.9995 ? 100 : p > 99.9 ? p.toFixed(3)
+    : p >= 10 ? p.toFixed(1) : p < 0.001 ? "< 0.001" : +p.toPrecision(2);
+  return `${shown}\u00a0%`;
+};
 
 /** Period in pixels and tilt of the stripes of frequency (ky, kx), counter-clockwise from the horizontal. */
 function stripes(ky, kx, h, w) {
@@ -165,7 +174,7 @@ function python(s, [h, w], sources) {
     : `${l} = torch.as_tensor(images[${"ab".indexOf(l)}])  # your picture, (${h}, ${w}) in [0, 1]`));
   lines.push(letters.length === 1 ? `F = torch.fft.fft2(${s.source})  # h w, complex`
     : `F = torch.polar(torch.fft.fft2(${s.source[0]}).abs(), torch.fft.fft2(${s.source[1]}).angle())  # h w, complex`);
-  lines.push(s.view === "phase" ? "shown = torch.fft.fftshift(F).angle()" : "shown = torch.fft.fftshift(F).abs().log1p()", "");
+  lines.push(`shown = torch.fft.fftshift(F).${s.view === "phase" ? "angle()" : "abs().log1p()"}`, "");
   if (s.filter === "none") lines.push("y = torch.fft.ifft2(F).real  # h w");
   else {
     const R = trim(s.radius), W = trim(s.width), ideal = s.edge === "ideal";
@@ -183,7 +192,7 @@ function python(s, [h, w], sources) {
 
 // ---- Colours. Frequencies that the filter removes lose their colour; those that stay keep it.
 
-const CYCLE = "e8e4dc 6fa3dd 20447f 1d1a2b 7d3f12 e0a05a e8e4dc"; // phase: light at ±π, dark at 0, blue below, orange above
+const CYCLE = "e8e4dc 6fa3dd 20447f 1d1a2b 7d3f12 e0a05a e8e4dc"; // light at ±π, dark at 0, blue below, orange above
 const STEPS = 32;
 
 /** A colour map of 256 entries as little-endian RGBA words. */
@@ -209,7 +218,7 @@ function fading(rgb) {
   for (let g = 0; g <= STEPS; g++) {
     const t = g / STEPS;
     for (let i = 0; i < 256; i++) {
-      const grey = 38 + 0.42 * (0.3 * rgb[3 * i] + 0.59 * rgb[3 * i + 1] + 0.11 * rgb[3 * i + 2]);
+      const grey = 24 + 0.62 * (0.3 * rgb[3 * i] + 0.59 * rgb[3 * i + 1] + 0.11 * rgb[3 * i + 2]);
       for (let c = 0; c < 3; c++) faded[3 * i + c] = t * rgb[3 * i + c] + (1 - t) * grey;
     }
     tables.set(words(faded), 256 * g);
@@ -244,17 +253,18 @@ function percentile(values, q, lo, hi) {
 
 // ---- The widget.
 
-const M = { left: 44, right: 10, top: 8, bottom: 22 }; // room for the axes, in CSS pixels; the same in all four plots
+const M = { left: 48, right: 10, top: 8, bottom: 22 }; // room for the axes, in CSS pixels; the same in all four plots
 const CUT = 104; // height of a curve's plot
 
 function render({ model, el }) {
   const frame = kit.frame(el, { title: "Spectrum explorer",
-    hint: "Drag on the spectrum to set the filter’s radius. Press on the picture to choose the row of the profile." });
+    hint: "Drag on the spectrum to set the filter’s radius; press on the picture to choose the row of the profile. "
+      + "Arrow keys do both." });
   frame.root.classList.add("dln-spectrum");
   const KEYS = ["filter", "edge", "radius", "width", "view", "source", "scale", "row"];
   const s = Object.fromEntries(KEYS.map((key) => [key, model.get(key)]));
-  let size, pictures, spectra, core, names, sources, maps, index, shift, drawn, probe = null, spot = null, angle = -0.6;
-  let refilter = true, cw = 0;
+  let size, pictures, spectra, core, names, sources, maps, index, drawn, probe = null, spot = null, angle = -0.6;
+  let refilter = true, cw = 0, stacked = false, dragging = false;
   const corner = () => Math.ceil(Math.hypot(size[0] / 2, size[1] / 2));
   const least = () => (s.edge === "ideal" || s.filter === "band" ? 0 : 1);
   const clamp = (x, lo, hi) => Math.min(Math.max(x, lo), hi);
@@ -262,14 +272,16 @@ function render({ model, el }) {
   // -- parts
   const panel = (label) => {
     const caption = kit.el("div", { class: "dln-spectrum-caption" });
-    const lo = kit.el("span"), hi = kit.el("span"), bar = kit.el("span", { class: "dln-spectrum-bar", "aria-hidden": "true" });
+    const lo = kit.el("span"), hi = kit.el("span");
+    const bar = kit.el("span", { class: "dln-spectrum-bar", "aria-hidden": "true" });
     const unit = kit.el("span");
     const legend = kit.el("div", { class: "dln-spectrum-legend" }, unit, lo, bar, hi);
     const main = kit.el("canvas", { tabindex: "0", role: "slider", "aria-label": label });
-    const cut = kit.el("canvas", { role: "img" });
+    const cut = kit.el("canvas", { role: "img" }), note = kit.el("div", { class: "dln-spectrum-note" });
     const stage = kit.el("div", { class: "dln-spectrum-stage" }, main);
-    return { node: kit.el("div", { class: "dln-spectrum-panel" }, kit.el("div", { class: "dln-spectrum-head" }, caption, legend), stage, cut),
-      caption, unit, lo, hi, bar, main, cut, stage };
+    const head = kit.el("div", { class: "dln-spectrum-head" }, caption, legend);
+    return { node: kit.el("div", { class: "dln-spectrum-panel" }, head, stage, note, cut),
+      note, caption, unit, lo, hi, bar, main, cut, stage };
   };
   const left = panel("Radius of the filter in cycles per picture"), right = panel("Row of the profile");
   const cursor = kit.el("div", { class: "dln-spectrum-probe", tabindex: "0", role: "slider",
@@ -278,8 +290,13 @@ function render({ model, el }) {
   const grid = kit.el("div", { class: "dln-spectrum-grid" }, left.node, right.node);
   frame.picture.append(grid);
 
+  const key = (style) => kit.el("span", { class: `dln-spectrum-key dln-spectrum-${style}` });
+  const rowName = kit.el("span"), originalName = key("original"), filteredName = key("filtered");
+  left.note.textContent = "Gain of the filter along ky = 0";
+  right.note.append(rowName, originalName, filteredName);
+
   // -- state: one way in for every change, whoever makes it
-  let saving;
+  let saving, telling = false;
   function change(next, settle = true) {
     Object.assign(s, next);
     s.radius = clamp(s.radius, least(), corner());
@@ -287,12 +304,15 @@ function render({ model, el }) {
     if ("source" in next) choose();
     if (!("row" in next)) refilter = true;
     sync();
+    telling = true; // the model answers each set at once, when the others are not yet set
     for (const key of KEYS) if (model.get(key) !== s[key]) model.set(key, s[key]);
+    telling = false;
     clearTimeout(saving);
     saving = setTimeout(() => model.save_changes(), settle ? 0 : 200);
     paint();
   }
   function pull() { // a change that came from Python
+    if (telling) return;
     const next = {};
     for (const key of KEYS) if (model.get(key) !== s[key]) next[key] = model.get(key);
     if (Object.keys(next).length) change(next);
@@ -304,9 +324,8 @@ function render({ model, el }) {
     pictures = names.map((_, i) => Float64Array.from(raw.subarray(i * n, (i + 1) * n), (v) => v / 255));
     spectra = pictures.map((x) => forward(x, h, w));
     core = engine(h, w);
-    drawn = { spectrum: bitmap(h, w), picture: bitmap(h, w) };
+    drawn = { spectrum: bitmap(h, w), picture: bitmap(h, w), wave: bitmap(96, 96) };
     index = new Uint8Array(n);
-    shift = new Uint8Array(n);
     choose();
   }
   /** Take the chosen source: its spectrum, and the colour index of every bin in the order of fftshift. */
@@ -325,7 +344,7 @@ function render({ model, el }) {
     let lo = -Math.PI, hi = Math.PI;
     if (!phase) { // the scale follows the bulk: the few largest, at zero frequency, are far above the rest
       const top = values.reduce((m, v) => Math.max(m, v), 0);
-      lo = percentile(values, 0.002, 0, top); hi = percentile(values, 0.9995, 0, top);
+      lo = percentile(values, 0.02, 0, top); hi = percentile(values, 0.999, 0, top);
     }
     const scale = 255 / (hi - lo || 1);
     for (let i = 0; i < values.length; i++) index[i] = clamp((values[i] - lo) * scale, 0, 255);
@@ -335,23 +354,29 @@ function render({ model, el }) {
     ba: `magnitude of ${names[1]}, phase of ${names[0]}` }[s.source]);
   /** The picture that a filtered row is compared with: the source, or the one whose phase is used. */
   const reference = () => (s.source === "a" || s.source === "ba" ? 0 : 1);
-  const edges = () => (s.filter === "none" ? [] : s.filter === "band" ? [s.radius - s.width / 2, s.radius + s.width / 2] : [s.radius]);
+  const edges = () => ({ none: [], band: [s.radius - s.width / 2, s.radius + s.width / 2] }[s.filter] || [s.radius]);
 
   // -- controls
   const pick = (key) => (value) => change({ [key]: value });
   const filter = kit.choice({ label: "Filter", value: s.filter, onchange: pick("filter"),
     options: [["none", "none"], ["low", "low-pass"], ["high", "high-pass"], ["band", "band-pass"]] });
-  const edge = kit.choice({ label: "Edge", value: s.edge, onchange: pick("edge"), options: [["ideal", "ideal"], ["gaussian", "Gaussian"]] });
-  const radius = kit.slider({ label: "Radius", min: 0, max: 181, value: s.radius, format: trim, oninput: (v) => change({ radius: v }, false) });
-  const width = kit.slider({ label: "Width", min: 1, max: 181, value: s.width, format: trim, oninput: (v) => change({ width: v }, false) });
-  const view = kit.choice({ label: "Spectrum", value: s.view, onchange: pick("view"), options: [["magnitude", "log magnitude"], ["phase", "phase"]] });
-  const scale = kit.choice({ label: "Grey values", value: s.scale, onchange: pick("scale"), options: [["fixed", "fixed scale"], ["fitted", "fitted"]] });
+  const edge = kit.choice({ label: "Edge", value: s.edge, onchange: pick("edge"),
+    options: [["ideal", "ideal"], ["gaussian", "Gaussian"]] });
+  const knob = (label, key) => kit.slider({ label, min: 0, max: 181, value: s[key], format: trim,
+    oninput: (v) => change({ [key]: v }, false) });
+  const radius = knob("Radius", "radius"), width = knob("Width", "width");
+  const view = kit.choice({ label: "Spectrum", value: s.view, onchange: pick("view"),
+    options: [["magnitude", "log magnitude"], ["phase", "phase"]] });
+  const scale = kit.choice({ label: "Grey values", value: s.scale, onchange: pick("scale"),
+    options: [["fixed", "fixed scale"], ["fitted", "fitted"]] });
   let source = null;
   const choices = kit.el("div", { class: "dln-spectrum-sources" });
   function offer() { // names change when Python brings another photograph
     if (names.length < 2) { choices.replaceChildren(); return; }
-    source = kit.select({ label: "Picture", value: s.source, onchange: pick("source"), options: [["a", names[0]], ["b", names[1]],
-      ["ab", `magnitude of ${names[0]} + phase of ${names[1]}`], ["ba", `magnitude of ${names[1]} + phase of ${names[0]}`]] });
+    const [a, b] = names;
+    source = kit.select({ label: "Picture", value: s.source, onchange: pick("source"),
+      options: [["a", a], ["b", b],
+        ["ab", `magnitude of ${a} + phase of ${b}`], ["ba", `magnitude of ${b} + phase of ${a}`]] });
     choices.replaceChildren(source.node);
   }
   frame.controls.append(filter.node, edge.node, radius.node, width.node, choices, view.node, scale.node);
@@ -367,7 +392,10 @@ function render({ model, el }) {
   const plotWidth = () => cw - M.left - M.right;
   const plotHeight = () => (plotWidth() * size[0]) / size[1];
   let ink;
-  function inks() { ink = Object.fromEntries(["ink", "muted", "line", "paper", "panel", "reader", "reader-soft", "network"].map((r) => [r, kit.color(frame.root, r)])); }
+  function inks() {
+    const roles = ["ink", "muted", "line", "paper", "reader", "reader-soft", "network"];
+    ink = Object.fromEntries(roles.map((role) => [role, kit.color(frame.root, role)]));
+  }
 
   function compute() {
     const [h, w] = size;
@@ -378,7 +406,10 @@ function render({ model, el }) {
     const table = maps[s.view], stride = w / 2 + 1, to = drawn.spectrum.pixels;
     for (let y = 0, i = 0; y < h; y++) {
       const line = Math.abs(y - h / 2) * stride;
-      for (let x = 0; x < w; x++, i++) to[i] = table[(((core.mask[line + Math.abs(x - w / 2)] * STEPS + 0.5) | 0) << 8) | index[i]];
+      for (let x = 0; x < w; x++, i++) {
+        const kept = (core.mask[line + Math.abs(x - w / 2)] * STEPS + 0.5) | 0;
+        to[i] = table[(kept << 8) | index[i]];
+      }
     }
     drawn.spectrum.show();
     // the picture: grey while its mean is there, signed about zero once the mean is gone
@@ -391,7 +422,10 @@ function render({ model, el }) {
     }
     Object.assign(core, { signed, lo, hi, min, max });
     const tones = maps[signed ? "diverging" : "grey"], step = 255 / (hi - lo || 1), pixels = drawn.picture.pixels;
-    for (let i = 0; i < out.length; i++) { const k = (out[i] - lo) * step; pixels[i] = tones[k < 0 ? 0 : k > 255 ? 255 : k | 0]; }
+    for (let i = 0; i < out.length; i++) {
+      const k = (out[i] - lo) * step;
+      pixels[i] = tones[k < 0 ? 0 : k > 255 ? 255 : k | 0];
+    }
     drawn.picture.show();
   }
 
@@ -410,22 +444,47 @@ function render({ model, el }) {
     if (xlabel) g.fillText(xlabel, M.left + pw / 2, M.top + ph + 34);
     if (ylabel) { g.save(); g.translate(11, M.top + ph / 2); g.rotate(-Math.PI / 2); g.fillText(ylabel, 0, 0); g.restore(); }
   }
+  function sheet(canvas, height) { // a clean canvas as wide as the column
+    const g = kit.fit(canvas, cw, height);
+    canvas.style.width = `${cw}px`;
+    g.clearRect(0, 0, cw, height);
+    return g;
+  }
   const FONT = getComputedStyle(frame.root).getPropertyValue("--dln-sans") || "sans-serif";
-  const cased = (g, path, color) => { // a line that shows on any background
+  const cased = (g, path, color, wide = 4.5) => { // a line that shows on any background
     g.lineJoin = "round";
-    g.strokeStyle = "#fff"; g.lineWidth = 4.5; g.beginPath(); path(); g.stroke();
-    g.strokeStyle = color; g.lineWidth = 2; g.beginPath(); path(); g.stroke();
+    g.strokeStyle = "#fff"; g.lineWidth = wide; g.beginPath(); path(); g.stroke();
+    g.strokeStyle = color; g.lineWidth = wide / 2.2; g.beginPath(); path(); g.stroke();
   };
+  const cross = (g, x, y) => cased(g, () => { for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+    g.moveTo(x + 3 * dx, y + 3 * dy); g.lineTo(x + 9 * dx, y + 9 * dy); } }, "#14181e");
   const READER = "#0b5fc0"; // on pictures: always on white casing, so the light theme's blue in both themes
 
+  const coefficient = (ky, kx) => at(core.source, ...size, (ky + size[0]) % size[0], (kx + size[1]) % size[1]);
+  function handle(g, x, y) {
+    g.beginPath(); g.arc(x, y, 7, 0, 2 * Math.PI);
+    g.fillStyle = READER; g.fill();
+    g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
+  }
+  const centred = (n) => [-n / 2, -n / 4, 0, n / 4, n / 2 - 1]; // ticks
+  const counted = (n) => [0, n / 4, n / 2, (3 * n) / 4, n - 1];
+  /** The corner of the picture of one frequency: its stripes with their true width, tilt and phase. */
+  function stripesOf([ky, kx]) {
+    const [h, w] = size, [re, im] = coefficient(ky, kx), start = Math.atan2(im, re), n = drawn.wave.canvas.width;
+    for (let y = 0, i = 0; y < n; y++) for (let x = 0; x < n; x++, i++) {
+      drawn.wave.pixels[i] = maps.grey[(127.5 + 127 * Math.cos(2 * Math.PI * ((ky * y) / h + (kx * x) / w) + start)) | 0];
+    }
+    drawn.wave.show();
+  }
+
   function drawSpectrum() {
-    const [h, w] = size, pw = plotWidth(), ph = plotHeight(), g = kit.fit(left.main, cw, M.top + ph + M.bottom), cell = pw / w;
-    left.main.style.width = `${cw}px`;
-    g.clearRect(0, 0, cw, M.top + ph + M.bottom);
+    const [h, w] = size, pw = plotWidth(), ph = plotHeight(), cell = pw / w;
+    const g = sheet(left.main, M.top + ph + (stacked ? 40 : M.bottom));
     g.imageSmoothingEnabled = cell < 1.5;
     g.drawImage(drawn.spectrum.canvas, M.left, M.top, pw, ph);
     const X = (k) => (k + w / 2 + 0.5) * cell, Y = (k) => (k + h / 2 + 0.5) * cell;
-    axes(g, pw, ph, { xs: [-w / 2, -w / 4, 0, w / 4, w / 2 - 1], ys: [-h / 2, -h / 4, 0, h / 4, h / 2 - 1], x: X, y: Y, ylabel: "ky, cycles per picture" });
+    axes(g, pw, ph, { xs: centred(w), ys: centred(h), x: X, y: Y,
+      xlabel: stacked && "kx, cycles per picture", ylabel: "ky, cycles per picture" });
     g.save();
     g.beginPath(); g.rect(M.left, M.top, pw, ph); g.clip();
     const cx = M.left + X(0), cy = M.top + Y(0), rings = edges().filter((r) => r >= 0);
@@ -434,21 +493,24 @@ function render({ model, el }) {
     g.setLineDash([]);
     for (const r of rings) {
       // the handle stays where the reader took it, but inside the frame
-      const reach = Math.min(r * cell, Math.min(pw / 2 / Math.max(Math.abs(Math.cos(angle)), 1e-9), ph / 2 / Math.max(Math.abs(Math.sin(angle)), 1e-9)) - 7);
-      const hx = cx + reach * Math.cos(angle), hy = cy + reach * Math.sin(angle);
-      g.beginPath(); g.arc(hx, hy, 7, 0, 2 * Math.PI); g.fillStyle = READER; g.fill();
-      g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
+      const c = Math.cos(angle), d = Math.sin(angle);
+      const reach = Math.min(r * cell, pw / 2 / Math.max(Math.abs(c), 1e-9) - 7, ph / 2 / Math.max(Math.abs(d), 1e-9) - 7);
+      handle(g, cx + reach * c, cy + reach * d);
     }
-    const tag = "zero frequency (DC)";
-    g.font = "12px " + FONT; g.textAlign = "left"; g.textBaseline = "middle";
-    const room = g.measureText(tag).width, tx = M.left + 8, ty = M.top + ph - 14;
-    g.strokeStyle = "#fff"; g.lineWidth = 1; g.beginPath(); g.moveTo(tx + room / 2, ty - 9); g.lineTo(cx - 4, cy + 5); g.stroke();
-    g.fillStyle = "rgb(20 24 30 / 0.82)"; g.fillRect(tx - 4, ty - 9, room + 8, 18);
+    g.font = "12px " + FONT; g.textAlign = "center"; g.textBaseline = "middle";
+    const near = rings.some((r) => r * cell > 40 && r * cell < 95), away = near ? 78 : 46; // not on a ring
+    const tag = "DC: the mean", room = g.measureText(tag).width + 10, ty = cy + away, tx = cx - away;
+    g.strokeStyle = "#fff"; g.lineWidth = 1; g.beginPath(); g.moveTo(tx + 12, ty - 12); g.lineTo(cx - 3, cy + 3); g.stroke();
+    g.fillStyle = "rgb(20 24 30 / 0.85)"; g.fillRect(tx - room / 2, ty - 9, room, 18);
     g.fillStyle = "#fff"; g.fillText(tag, tx, ty);
     if (probe) {
       const px = M.left + X(probe[1]), py = M.top + Y(probe[0]);
-      cased(g, () => { g.moveTo(px - 9, py); g.lineTo(px - 3, py); g.moveTo(px + 3, py); g.lineTo(px + 9, py);
-        g.moveTo(px, py - 9); g.lineTo(px, py - 3); g.moveTo(px, py + 3); g.lineTo(px, py + 9); }, "#14181e");
+      if (!dragging) cross(g, px, py);
+      stripesOf(probe);
+      const side = Math.min(64 * Math.max(cell, 1), 0.27 * pw);
+      const there = px > M.left + pw / 2 ? M.left + 6 : M.left + pw - side - 6;
+      g.drawImage(drawn.wave.canvas, 0, 0, side / cell, side / cell, there, M.top + 6, side, side);
+      g.strokeStyle = "#fff"; g.lineWidth = 2; g.strokeRect(there, M.top + 6, side, side);
     }
     g.restore();
     const [ky, kx] = probe || [0, 0];
@@ -456,20 +518,20 @@ function render({ model, el }) {
   }
 
   function drawGain() {
-    const [, w] = size, pw = plotWidth(), g = kit.fit(left.cut, cw, CUT + M.top + 40);
-    left.cut.style.width = `${cw}px`;
-    g.clearRect(0, 0, cw, CUT + M.top + 40);
+    const [, w] = size, pw = plotWidth(), g = sheet(left.cut, CUT + M.top + 40);
     const cell = pw / w, X = (k) => (k + w / 2 + 0.5) * cell, Y = (v) => CUT * (1 - v / 1.1);
-    grid2(g, pw, [0, 0.5, 1], Y);
-    axes(g, pw, CUT, { xs: [-w / 2, -w / 4, 0, w / 4, w / 2 - 1], ys: [0, 0.5, 1], x: X, y: Y, xlabel: "kx, cycles per picture", ylabel: "gain, ky = 0" });
+    backdrop(g, pw, [0, 0.5, 1], Y);
+    axes(g, pw, CUT, { xs: centred(w), ys: [0, 0.5, 1], x: X, y: Y, xlabel: "kx, cycles per picture", ylabel: "gain" });
     g.save(); g.beginPath(); g.rect(M.left, M.top - 2, pw, CUT + 4); g.clip();
-    const steps = Math.ceil(pw * 2);
-    const line = () => { for (let i = 0; i <= steps; i++) { const px = (pw * i) / steps; g.lineTo(M.left + px, M.top + Y(gain(Math.abs(px / cell - w / 2 - 0.5), s))); } };
-    g.beginPath(); g.moveTo(M.left, M.top + Y(0)); line(); g.lineTo(M.left + pw, M.top + Y(0)); g.closePath(); g.fillStyle = ink["reader-soft"]; g.fill();
+    const line = () => { // along every half pixel, so that an ideal edge stays upright
+      for (let px = 0; px <= pw; px += 0.5) g.lineTo(M.left + px, M.top + Y(gain(Math.abs(px / cell - w / 2 - 0.5), s)));
+    };
+    g.beginPath(); g.moveTo(M.left, M.top + Y(0)); line(); g.lineTo(M.left + pw, M.top + Y(0)); g.closePath();
+    g.fillStyle = ink["reader-soft"]; g.fill();
     g.beginPath(); line(); g.strokeStyle = ink.reader; g.lineWidth = 2; g.stroke();
     g.restore();
   }
-  function grid2(g, pw, ys, Y) {
+  function backdrop(g, pw, ys, Y) {
     g.fillStyle = ink.paper; g.fillRect(M.left, M.top, pw, CUT);
     g.strokeStyle = ink.line; g.lineWidth = 1; g.beginPath();
     for (const t of ys) { const p = Math.round(M.top + Y(t)) + 0.5; g.moveTo(M.left, p); g.lineTo(M.left + pw, p); }
@@ -477,85 +539,98 @@ function render({ model, el }) {
   }
 
   function drawPicture() {
-    const [h, w] = size, pw = plotWidth(), ph = plotHeight(), g = kit.fit(right.main, cw, M.top + ph + M.bottom), cell = pw / w;
-    right.main.style.width = `${cw}px`;
-    g.clearRect(0, 0, cw, M.top + ph + M.bottom);
+    const [h, w] = size, pw = plotWidth(), ph = plotHeight(), g = sheet(right.main, M.top + ph + M.bottom), cell = pw / w;
     g.imageSmoothingEnabled = cell < 3;
     g.drawImage(drawn.picture.canvas, M.left, M.top, pw, ph);
     const X = (x) => (x + 0.5) * cell, Y = (y) => (y + 0.5) * cell;
-    axes(g, pw, ph, { xs: [0, w / 4, w / 2, (3 * w) / 4, w - 1], ys: [0, h / 4, h / 2, (3 * h) / 4, h - 1], x: X, y: Y, ylabel: "y, pixels" });
+    axes(g, pw, ph, { xs: counted(w), ys: counted(h), x: X, y: Y, ylabel: "y, pixels" });
     const py = M.top + Y(s.row);
-    cased(g, () => { g.moveTo(M.left, py); g.lineTo(M.left + pw, py); }, READER);
-    g.beginPath(); g.arc(M.left + pw - 1, py, 7, 0, 2 * Math.PI); g.fillStyle = READER; g.fill(); g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
-    if (spot) {
-      const px = M.left + X(spot[1]), qy = M.top + Y(spot[0]);
-      cased(g, () => { g.moveTo(px, qy - 9); g.lineTo(px, qy - 3); g.moveTo(px, qy + 3); g.lineTo(px, qy + 9); g.moveTo(px - 9, qy); g.lineTo(px - 3, qy); g.moveTo(px + 3, qy); g.lineTo(px + 9, qy); }, "#14181e");
-    }
+    cased(g, () => { g.moveTo(M.left, py); g.lineTo(M.left + pw, py); }, READER, 3);
+    handle(g, M.left + pw - 1, py);
+    if (spot) cross(g, M.left + X(spot[1]), M.top + Y(spot[0]));
   }
 
   function drawProfile() {
-    const [h, w] = size, pw = plotWidth(), g = kit.fit(right.cut, cw, CUT + M.top + 40), cell = pw / w;
-    right.cut.style.width = `${cw}px`;
-    g.clearRect(0, 0, cw, CUT + M.top + 40);
+    const [h, w] = size, pw = plotWidth(), g = sheet(right.cut, CUT + M.top + 40), cell = pw / w;
     // a frame that does not breathe while the reader drags: it grows in steps, and only when values leave it
-    const lo = Math.min(core.signed ? -0.5 : 0, Math.floor(core.min * 4 + 0.6) / 4), hi = Math.max(1, Math.ceil(core.max * 4 - 0.6) / 4);
+    const lo = Math.min(core.signed ? -0.5 : 0, Math.floor(core.min * 4 + 0.6) / 4);
+    const hi = Math.max(1, Math.ceil(core.max * 4 - 0.6) / 4);
     const pad = 0.06 * (hi - lo), X = (x) => (x + 0.5) * cell, Y = (v) => (CUT * (hi + pad - v)) / (hi - lo + 2 * pad);
     const ys = [...new Set([lo, 0, hi])];
-    grid2(g, pw, ys, Y);
-    axes(g, pw, CUT, { xs: [0, w / 4, w / 2, (3 * w) / 4, w - 1], ys, x: X, y: Y, xlabel: "x, pixels", ylabel: "grey value" });
+    backdrop(g, pw, ys, Y);
+    axes(g, pw, CUT, { xs: counted(w), ys, x: X, y: Y, xlabel: "x, pixels", ylabel: "grey value" });
     g.save(); g.beginPath(); g.rect(M.left, M.top, pw, CUT); g.clip();
-    const line = (values) => { g.beginPath(); for (let x = 0; x < w; x++) g.lineTo(M.left + X(x), M.top + Y(values[s.row * w + x])); g.stroke(); };
+    const line = (values) => {
+      g.beginPath();
+      for (let x = 0; x < w; x++) g.lineTo(M.left + X(x), M.top + Y(values[s.row * w + x]));
+      g.stroke();
+    };
     g.lineJoin = "round";
     g.strokeStyle = ink.muted; g.lineWidth = 1.2; line(pictures[reference()]);
     g.strokeStyle = ink.network; g.lineWidth = 2; line(core.out);
-    if (spot) { g.strokeStyle = ink.ink; g.lineWidth = 1; g.beginPath(); g.moveTo(M.left + X(spot[1]), M.top); g.lineTo(M.left + X(spot[1]), M.top + CUT); g.stroke(); }
+    if (spot) { g.strokeStyle = ink.ink; g.lineWidth = 1; g.strokeRect(M.left + X(spot[1]), M.top - 1, 0, CUT + 2); }
     g.restore();
   }
 
   const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
-  function words2() {
+  function write() {
     const [h, w] = size;
     put(left.caption, `Spectrum of ${names.length > 1 && s.source.length > 1 ? "the mixture" : phrase()}`);
     put(left.unit, s.view === "phase" ? "phase, rad" : "ln(1 + |F|)");
-    put(left.lo, s.view === "phase" ? "−π" : `≤ ${index.lo.toFixed(1)}`); put(left.hi, s.view === "phase" ? "π" : `≥ ${index.hi.toFixed(1)}`);
+    put(left.lo, s.view === "phase" ? "−π" : `≤ ${index.lo.toFixed(1)}`);
+    put(left.hi, (s.view === "phase" ? "π" : `≥ ${index.hi.toFixed(1)}`) + (s.filter === "none" ? "" : " · removed: grey"));
     left.bar.style.background = maps[`${s.view}Bar`];
     put(right.caption, s.filter === "none" ? "Picture, not filtered" : `Picture after ${SHORT[s.filter]}`);
-    put(right.unit, core.signed ? "signed" : "grey value");
+    put(right.unit, core.signed ? "signed, white is 0" : "grey value");
     put(right.lo, minus(core.lo.toFixed(2))); put(right.hi, (core.signed ? "+" : "") + core.hi.toFixed(2));
     right.bar.style.background = maps[core.signed ? "divergingBar" : "greyBar"];
 
+    put(rowName, `Row ${s.row}`);
+    put(originalName, s.source.length > 1 ? `${names[reference()]} (its phase)` : "original");
+    put(filteredName, s.filter === "none" ? "shown" : "filtered");
+
     const n = h * w, soft = s.edge === "gaussian" && s.filter !== "none";
-    const head = s.filter === "none" ? "No filter" : `${soft ? "Gaussian" : "Ideal"} ${SHORT[s.filter]}, radius ${trim(s.radius)}${s.filter === "band" ? `, width ${trim(s.width)}` : ""} cycles per picture`;
-    const lines = [`${phrase()}. ${head}`,
+    const wide = s.filter === "band" ? `, width ${trim(s.width)}` : "";
+    const head = s.filter === "none" ? "no filter"
+      : `${soft ? "Gaussian" : "ideal"} ${SHORT[s.filter]}, radius ${trim(s.radius)}${wide} cycles per picture`;
+    const { kept, total, keptDc, dc } = core;
+    const lines = [`${phrase()}: ${head}`,
       `kept: ${many(core.count)} of ${many(n)} coefficients${soft ? " with gain ≥ 0.5" : ""} (${percent(core.count / n)})`,
-      `energy kept: ${percent(core.kept / core.total)}, without DC ${percent((core.kept - core.keptDc) / (core.total - core.dc))}`];
+      `energy kept: ${percent(kept / total)}, without DC ${percent((kept - keptDc) / (total - dc))}`];
     if (probe) lines.push(about(probe));
-    else if (spot) lines.push(`x ${spot[1]}, y ${spot[0]}: ${s.source.length > 1 ? names[reference()] : "original"} ${pictures[reference()][spot[0] * w + spot[1]].toFixed(3)}, filtered ${minus(core.out[spot[0] * w + spot[1]].toFixed(3))}`);
+    else if (spot) {
+      const i = spot[0] * w + spot[1], before = s.source.length > 1 ? names[reference()] : "original";
+      lines.push(`x ${spot[1]}, y ${spot[0]}: ${before} ${pictures[reference()][i].toFixed(3)}, `
+        + `filtered ${minus(core.out[i].toFixed(3))}`);
+    }
     else lines.push("Point at the spectrum or the picture to read its values.");
     frame.say(lines.join("\n"));
     frame.code(python(s, size, sources));
 
-    const attributes = (node, min, max, now, text) => { node.setAttribute("aria-valuemin", min); node.setAttribute("aria-valuemax", max);
-      node.setAttribute("aria-valuenow", now); node.setAttribute("aria-valuetext", text); };
+    const attributes = (node, ...values) => ["min", "max", "now", "text"].forEach((name, i) => {
+      node.setAttribute(`aria-value${name}`, values[i]);
+    });
     attributes(left.main, least(), corner(), s.radius, head);
     attributes(right.main, 0, h - 1, s.row, `row ${s.row} of ${h}`);
     attributes(cursor, -w / 2, w / 2 - 1, probe ? probe[1] : 0, about(probe || [0, 0]));
     left.cut.setAttribute("aria-label", `Gain of the filter along kx at ky = 0: ${head}`);
-    right.cut.setAttribute("aria-label", `Grey values along row ${s.row}: original in grey, filtered in colour, from ${core.min.toFixed(2)} to ${core.max.toFixed(2)}`);
+    right.cut.setAttribute("aria-label", `Grey values along row ${s.row}: original as a thin line, filtered as a thick one`);
   }
   function about([ky, kx]) {
-    const [h, w] = size, [re, im] = at(core.source, h, w, (ky + h) % h, (kx + w) % w), g = core.mask[Math.abs(ky) * (w / 2 + 1) + Math.abs(kx)];
-    const wave = stripes(ky, kx, h, w), F = Math.hypot(re, im);
+    const [h, w] = size, [re, im] = coefficient(ky, kx), F = Math.hypot(re, im), wave = stripes(ky, kx, h, w);
+    const g = core.mask[Math.abs(ky) * (w / 2 + 1) + Math.abs(kx)];
     const where = `kx ${minus(kx)}, ky ${minus(ky)}`;
-    const kind = kx || ky ? `period ${wave.period.toFixed(wave.period < 10 ? 2 : 1)} px, stripes at ${wave.tilt.toFixed(0)}°` : `the mean, ${minus((re / (h * w)).toFixed(3))}`;
-    return `${where}: ${kind}, |F| ${F < 100 ? F.toPrecision(3) : many(F)}, phase ${minus(Math.atan2(im, re).toFixed(2))} rad, gain ${g.toFixed(2)}`;
+    const kind = kx || ky ? `period ${wave.period.toFixed(wave.period < 10 ? 2 : 1)} px, stripes at ${wave.tilt.toFixed(0)}°`
+      : `the mean, ${minus((re / (h * w)).toFixed(3))}`;
+    return `${where}: ${kind}, |F| ${F < 100 ? F.toPrecision(3) : many(F)}, `
+      + `phase ${minus(Math.atan2(im, re).toFixed(2))} rad, gain ${g.toFixed(2)}`;
   }
 
   const paint = kit.painter(() => {
     if (cw < 120) return; // not laid out yet
     if (!ink) inks();
     if (refilter) compute();
-    drawSpectrum(); drawGain(); drawPicture(); drawProfile(); words2();
+    drawSpectrum(); drawGain(); drawPicture(); drawProfile(); write();
   });
 
   // -- input
@@ -574,7 +649,7 @@ function render({ model, el }) {
   let grip = 0;
   kit.drag(left.main, (x, y, phase) => {
     const [i, j] = inPlot(x, y, left.main), dy = i - size[0] / 2, dx = j - size[1] / 2, r = Math.round(Math.hypot(dx, dy));
-    probe = binAt(x, y); spot = null;
+    probe = binAt(x, y); spot = null; dragging = phase !== "end";
     if (phase !== "end" && (dx || dy)) angle = Math.atan2(dy, dx);
     if (s.filter === "band") {
       let [inner, outer] = edges();
@@ -615,22 +690,26 @@ function render({ model, el }) {
       seen((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
       paint();
     });
-    node.addEventListener("pointerleave", () => { gone(); paint(); });
+    node.addEventListener("pointerleave", (event) => {
+      if (event.pointerType !== "mouse") return; // a finger leaves its reading
+      gone(); paint();
+    });
   };
   hover(left.main, (x, y) => { probe = binAt(x, y); spot = null; }, () => (probe = null));
   hover(right.main, (x, y) => { spot = pixelAt(x, y); probe = null; }, () => (spot = null));
   hover(right.cut, (x, y) => { spot = [s.row, pixelAt(x, y)[1]]; probe = null; }, () => (spot = null));
 
   // -- start
-  const tables = { viridis: kit.lut("viridis"), diverging: kit.lut("diverging"), grey: kit.lut("grey"), phase: cyclic() };
-  maps = { magnitude: fading(tables.viridis), phase: fading(tables.phase), diverging: words(tables.diverging), grey: words(tables.grey),
-    magnitudeBar: css(tables.viridis), phaseBar: css(tables.phase), divergingBar: css(tables.diverging), greyBar: css(tables.grey) };
+  const viridis = kit.lut("viridis"), diverging = kit.lut("diverging"), grey = kit.lut("grey"), cycle = cyclic();
+  maps = { magnitude: fading(viridis), phase: fading(cycle), diverging: words(diverging), grey: words(grey),
+    magnitudeBar: css(viridis), phaseBar: css(cycle), divergingBar: css(diverging), greyBar: css(grey) };
   load(); offer(); sync();
   const resize = new ResizeObserver(() => {
-    const next = Math.floor(left.node.clientWidth);
+    const next = Math.floor(left.stage.clientWidth);
+    stacked = frame.picture.clientWidth < 560; // as in the style sheet
     if (next && next !== cw) { cw = next; paint(); }
   });
-  resize.observe(left.node);
+  resize.observe(left.stage);
   const stop = kit.onTheme(() => { ink = null; paint(); });
   const reload = () => { load(); offer(); sync(); paint(); };
   for (const key of KEYS) model.on(`change:${key}`, pull);
@@ -661,7 +740,7 @@ function full(S, h, w) {
 }
 function halved(re, im, h, w) {
   const S = half(h, w);
-  for (let k = 0; k <= w / 2; k++) for (let y = 0; y < h; y++) { S.re[k * h + y] = re[y * w + k]; S.im[k * h + y] = im[y * w + k]; }
+  for (let i = 0; i < S.re.length; i++) { const o = (i % h) * w + Math.floor(i / h); S.re[i] = re[o]; S.im[i] = im[o]; }
   return S;
 }
 
@@ -689,7 +768,8 @@ export const kernels = {
     const core = engine(h, w);
     core.use(forward(x, h, w));
     core.apply(settings);
-    return { picture: core.out, energy: core.kept / core.total, energyWithoutDc: (core.kept - core.keptDc) / (core.total - core.dc), count: core.count };
+    const { out, kept, total, keptDc, dc, count } = core;
+    return { picture: out, energy: kept / total, energyWithoutDc: (kept - keptDc) / (total - dc), count };
   },
   stripes,
   python,

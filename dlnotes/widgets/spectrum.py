@@ -113,11 +113,13 @@ class SpectrumExplorer(Widget):
 
     Args:
         images: one or two grey pictures (h, w) of one size, in [0, 1] or uint8, as tensors, arrays or names of bundled
-            photographs (see ``PHOTOGRAPHS``). Sides are powers of two from 8 to 512. Default: camera and astronaut, 256 × 256.
+            photographs (see ``PHOTOGRAPHS``). Sides are powers of two from 8 to 512.
+            Default: camera and astronaut, 256 × 256.
         filter: ``"none"``, ``"low"``, ``"high"`` or ``"band"``.
         edge: ``"ideal"`` or ``"gaussian"``.
-        radius: of the filter, in cycles per picture; of a band its middle.
-        width: of the band, in cycles per picture.
+        radius: of the filter, in cycles per picture; of a band its middle. Default 20, or a sixth of the shorter side if
+            that is less.
+        width: of the band, in cycles per picture. Default as for the radius.
         view: ``"magnitude"`` (logarithmic) or ``"phase"``.
         source: ``"a"``, ``"b"``, ``"ab"`` (magnitude of a, phase of b) or ``"ba"``.
         row: of the profile; default the middle.
@@ -146,33 +148,36 @@ class SpectrumExplorer(Widget):
     scale = traitlets.Enum(("fixed", "fitted"), "fixed").tag(sync=True)
     row = traitlets.Int(128).tag(sync=True)
 
-    def __init__(self, images: Sequence | torch.Tensor | np.ndarray | None = None, filter: str = "low", edge: str = "gaussian",
-                 radius: float = 20, width: float = 20, *, view: str = "magnitude", source: str = "a",
-                 row: int | None = None) -> None:
+    def __init__(self, images: Sequence | torch.Tensor | np.ndarray | None = None, filter: str = "low",
+                 edge: str = "gaussian", radius: float | None = None, width: float | None = None, *,
+                 view: str = "magnitude", source: str = "a", row: int | None = None) -> None:
         images = ["camera", "astronaut"] if images is None else images
         if isinstance(images, str) or getattr(images, "ndim", None) == 2:
             images = [images]
         images = list(images)
         if len(images) not in (1, 2):
-            raise ValueError(f"SpectrumExplorer: expected one or two pictures, got {len(images)}; pass images=[first, second]")
+            raise ValueError(f"SpectrumExplorer: expected one or two pictures, got {len(images)}; "
+                             f"pass images=[first, second]")
         grey = [_grey_bytes(image, f"images[{i}]") for i, image in enumerate(images)]
         if grey[0].shape != grey[-1].shape:
-            raise ValueError(f"SpectrumExplorer: expected two pictures of one size, got {grey[0].shape} and {grey[1].shape}; "
-                             f"crop or resize one, so that their frequencies correspond")
+            raise ValueError(f"SpectrumExplorer: expected two pictures of one size, got {grey[0].shape} and "
+                             f"{grey[1].shape}; crop or resize one, so that their frequencies correspond")
         h, w = grey[0].shape
-        offered = {"filter": (filter, _FILTERS), "edge": (edge, ("ideal", "gaussian")), "view": (view, ("magnitude", "phase")),
-                   "source": (source, _SOURCES if len(grey) == 2 else ("a",))}
+        offered = {"filter": (filter, _FILTERS), "edge": (edge, ("ideal", "gaussian")),
+                   "view": (view, ("magnitude", "phase")), "source": (source, _SOURCES if len(grey) == 2 else ("a",))}
         for name, (value, known) in offered.items():
             if value not in known:
                 raise ValueError(f"SpectrumExplorer: expected {name} to be one of {', '.join(known)}, got {value!r}"
                                  + ("; pass two pictures to choose or swap" if name == "source" and value in _SOURCES else
                                     "; spell it in lower case"))
+        usual = max(1, min(20, min(h, w) // 6))
+        radius, width = usual if radius is None else radius, usual if width is None else width
         corner = math.ceil(math.hypot(h / 2, w / 2))
         least = 0 if edge == "ideal" or filter == "band" else 1
         for name, value, lowest in (("radius", radius, least), ("width", width, 1)):
             if not lowest <= value <= corner:
-                raise ValueError(f"SpectrumExplorer: expected {name} from {lowest} to {corner} cycles per picture, got {value!r}; "
-                                 f"{corner} reaches the corner of the spectrum")
+                raise ValueError(f"SpectrumExplorer: expected {name} from {lowest} to {corner} cycles per picture, "
+                                 f"got {value!r}; {corner} reaches the corner of the spectrum")
         row = h // 2 if row is None else row
         if not 0 <= row < h:
             raise ValueError(f"SpectrumExplorer: expected row from 0 to {h - 1}, got {row!r}; rows count from the top")
@@ -182,6 +187,13 @@ class SpectrumExplorer(Widget):
             sources=[photograph_code(image) if isinstance(image, str) else "" for image in images],
             offers=list(PHOTOGRAPHS) if (h, w) == (_SIDE, _SIDE) else [],
             filter=filter, edge=edge, radius=float(radius), width=float(width), view=view, source=source, row=int(row))
+
+    @traitlets.validate("source")
+    def _two_pictures(self, proposal: Any) -> str:
+        if proposal["value"] != "a" and len(self.pictures) < 2 * self.size[0] * self.size[1]:
+            raise traitlets.TraitError(f"SpectrumExplorer: expected source 'a' with one picture, got {proposal['value']!r}; "
+                                       f"pass two pictures to choose or swap")
+        return proposal["value"]
 
     def _picture(self, slot: int) -> torch.Tensor:
         h, w = self.size
@@ -225,15 +237,16 @@ class SpectrumExplorer(Widget):
 
     def _source_text(self) -> str:
         a, b = self.names[0], self.names[-1]
-        return {"a": a, "b": b, "ab": f"magnitude of {a} with phase of {b}", "ba": f"magnitude of {b} with phase of {a}"}[self.source]
+        return {"a": a, "b": b, "ab": f"magnitude of {a} with phase of {b}",
+                "ba": f"magnitude of {b} with phase of {a}"}[self.source]
 
     def summary(self) -> str:
         return f"{' and '.join(self.names)}, {self.size[0]} × {self.size[1]}, {self._filter_text()}"
 
     def alt(self) -> str:
-        return (f"Left: the spectrum of {self._source_text()}, {'log magnitude' if self.view == 'magnitude' else 'phase'}, zero "
-                f"frequency in the centre, axes in cycles per picture, with the filter drawn on it. Right: the picture after "
-                f"the filter ({self._filter_text()}).")
+        view = "log magnitude" if self.view == "magnitude" else "phase"
+        return (f"Left: the spectrum of {self._source_text()}, {view}, zero frequency in the centre, axes in cycles per "
+                f"picture, with the filter drawn on it. Right: the picture after the filter ({self._filter_text()}).")
 
     def still(self) -> bytes:
         h, w = self.size
@@ -242,28 +255,34 @@ class SpectrumExplorer(Widget):
         signed = self.filter in ("high", "band")
         limit = float(y.abs().quantile(0.995)) or 1.0
         extent = (-w / 2 - 0.5, w / 2 - 0.5, h / 2 - 0.5, -h / 2 - 0.5)
-        circles = {"none": [], "band": [self.radius - self.width / 2, self.radius + self.width / 2]}.get(self.filter, [self.radius])
-        with plots.style():
+        ends = [self.radius - self.width / 2, self.radius + self.width / 2]
+        circles = {"none": [], "band": ends}.get(self.filter, [self.radius])
+        with plots.style():  # few colours, because noise such as a spectrum hardly compresses
             figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.4))
             if self.view == "magnitude":
                 shown = spectrum.abs().log1p()
-                left.imshow(shown, cmap=plots.MAGNITUDE, extent=extent, vmin=0, vmax=shown.flatten().kthvalue(h * w - 1).values)
+                low, high = shown.quantile(torch.tensor([0.02, 0.999], dtype=shown.dtype)).tolist()
+                left.imshow(shown.numpy(), cmap=plt.get_cmap(plots.MAGNITUDE, 20), extent=extent, vmin=low, vmax=high)
             else:
-                left.imshow(spectrum.angle(), cmap="twilight", extent=extent, vmin=-math.pi, vmax=math.pi)
+                left.imshow(spectrum.angle().numpy(), cmap=plt.get_cmap("twilight", 12), extent=extent,
+                            vmin=-math.pi, vmax=math.pi)
             for radius in circles:
                 left.add_patch(plt.Circle((0, 0), max(radius, 0), fill=False, color="white", lw=3.5))
                 left.add_patch(plt.Circle((0, 0), max(radius, 0), fill=False, color=plots.token("reader"), lw=1.8))
             left.set(title="Spectrum", xlabel="kx, cycles per picture", ylabel="ky, cycles per picture",
                      xticks=[-w // 2, 0, w // 2 - 1], yticks=[-h // 2, 0, h // 2 - 1])
             if signed:
-                right.imshow(y, cmap=plots.DIVERGING, vmin=-limit, vmax=limit)
+                right.imshow(y.numpy(), cmap=plots.DIVERGING.resampled(25), vmin=-limit, vmax=limit)
             else:
-                right.imshow(y, cmap="gray", vmin=0, vmax=1)
+                right.imshow(y.numpy(), cmap=plt.get_cmap("gray", 32), vmin=0, vmax=1)
             right.set(title="After the filter", xlabel="x, pixels", xticks=[0, w - 1], yticks=[0, h - 1])
             stream = io.BytesIO()
-            figure.savefig(stream, format="png", dpi=88)
+            figure.savefig(stream, format="png", dpi=80)
             plt.close(figure)
-        drawn = Image.open(stream).convert("RGB").quantize(48, dither=Image.Dither.NONE)  # a spectrum does not compress
-        small = io.BytesIO()
-        drawn.save(small, format="PNG", optimize=True)
+        drawn = Image.open(stream).convert("RGB")
+        for colors in (96, 64, 40, 24):
+            small = io.BytesIO()
+            drawn.quantize(colors, kmeans=2, dither=Image.Dither.NONE).save(small, format="PNG", optimize=True)
+            if small.tell() < 58_000:
+                break
         return small.getvalue()

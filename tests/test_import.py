@@ -1,0 +1,36 @@
+"""`import dlnotes` costs next to nothing beyond torch: whatever is heavy loads when it is first used."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"matplotlib", "skimage", "sklearn", "scipy", "anywidget", "ipywidgets", "IPython", "torchvision", "timm", "pandas", "PIL"}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level packages, and modules of dlnotes, that a fresh process holds after one statement beyond those of torch."""
+    code = (f"import sys, torch\nbefore = set(sys.modules)\n{statement}\n"
+            "print(*sorted(m for m in set(sys.modules) - before if '.' not in m or m.startswith('dlnotes')))")
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_dlnotes_loads_nothing_but_itself():
+    assert loaded_by("import dlnotes") <= {"dlnotes"}
+
+
+@pytest.mark.parametrize("module", ["attention", "capture", "models", "models.vit", "digits"])
+def test_computing_modules_need_no_plots_and_no_widgets(module):
+    loaded = loaded_by(f"import dlnotes.{module}")
+    assert not loaded & HEAVY and not loaded & {"dlnotes.plots", "dlnotes.widgets"}
+
+
+def test_sub_packages_load_on_first_use():
+    assert "dlnotes.attention" in loaded_by("import dlnotes; dlnotes.attention.causal_mask(2)")
+
+
+def test_unknown_names_are_named():
+    import dlnotes
+    with pytest.raises(AttributeError, match="module 'dlnotes' has no attribute 'atention'; it offers"):
+        dlnotes.atention  # noqa: B018
+    assert "attention" in dir(dlnotes)
