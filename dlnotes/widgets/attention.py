@@ -119,7 +119,8 @@ class AttentionExplorer(Widget):
         layer = _index("layer", layer, len(run["layers"]))
         head = -1 if head == "mean" else _index("head", head, run["heads"], ' or "mean"')
 
-        self._model, self._transform, self._budget, self._digits = model, transform, budget, digits
+        self._transform, self._budget, self._digits = transform, budget, digits
+        self._model = model if digits else None     # own pictures are all recorded by now: let the model go
         self._seen = dict(zip(_FIRST if digits else range(len(images)), _pictures(run, images, labels, digits)))
         self._next = _FIRST[-1] + 1
         super().__init__(grid=[rows, columns], prefix=run["prefix"], heads=run["heads"], layers=run["layers"],
@@ -218,8 +219,9 @@ class AttentionExplorer(Widget):
     def weights(self) -> torch.Tensor:
         """The row that the page shows: weights (tokens,) of the present query over all keys, from the unrounded scores."""
         scores = self._seen[self._shown[self.picture]]["scores"]                                # layers heads n n
-        if self.view == "rollout":
-            return attention_rollout(list((self.factor * scores[:self.layer + 1]).softmax(-1).nan_to_num(0.0)))[self.query]
+        if self.view == "rollout":      # where layers are left out, the page has the one of all layers, as trained
+            scores = scores if self.rollouts else self.factor * scores[:self.layer + 1]
+            return attention_rollout(list(scores.softmax(-1).nan_to_num(0.0)))[self.query]
         rows = (self.factor * scores[self.layer, :, self.query]).softmax(-1).nan_to_num(0.0)     # heads n
         return rows.mean(0) if self.head < 0 else rows[self.head]
 

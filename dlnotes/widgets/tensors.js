@@ -164,8 +164,6 @@ const named = (t, d) => `axis ${d} (${label(t.axes[d])})`;
 // ---- reading a step --------------------------------------------------------------------------------------------------
 
 const TOKEN = /\s*(?:(\d+\.\d*|\d+)|([A-Za-z_]\w*)|("[^"]*"|'[^']*')|(\.\.\.|\/\/|[()[\],:.=*+-]))/y;
-const FUNCTIONS = ["rearrange", "patchify", "unpatchify", "to_tokens", "to_map", "patch_merging", "window_partition",
-  "window_reverse", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"];
 const MODULES = ["torch", "F", "einops", "nn", "functional", "shapes", "dlnotes"];
 const ITSELF = { itself: true };
 
@@ -182,7 +180,8 @@ function parse(text, t) {
       fail("SyntaxError", open ? "unterminated string literal" : "invalid syntax",
         open ? "The quotation mark is not closed." : `The sign ${JSON.stringify(rest[0])} has no place in a step.`);
     }
-    tokens.push({ number: m[1], name: m[2], string: m[3], sign: m[4], end: TOKEN.lastIndex, start: TOKEN.lastIndex - m[0].trimStart().length });
+    tokens.push({ number: m[1], name: m[2], string: m[3], sign: m[4], end: TOKEN.lastIndex,
+      start: TOKEN.lastIndex - m[0].trimStart().length });
   }
   let at = 0;
   const peek = (sign) => tokens[at] && tokens[at].sign === sign;
@@ -279,7 +278,8 @@ function parse(text, t) {
     return { value: value() };
   }
 
-  if (!tokens.length) fail("Empty", "this step is empty", "Type an operation, such as permute(0, 2, 1), or remove the step.");
+  if (!tokens.length) fail("Empty", "this step is empty",
+    "Type an operation, such as permute(0, 2, 1), or remove the step.");
   let own = false; // written as a method of x
   if (tokens[0].name === "x" && tokens.length > 1) { at++; own = true; }
   if (own && !peek("[")) expect(".");
@@ -307,7 +307,8 @@ function parse(text, t) {
   if (at < tokens.length) {
     const rest = source.slice(tokens[at].start);
     if (!/^[.[]/.test(rest)) syntax(`Nothing may follow ${step.body}, but “${rest}” does.`);
-    fail("One at a time", "two operations in one step", "Python allows it; here every operation has its own step, so that you see the tensor in between.",
+    fail("One at a time", "two operations in one step",
+      "Python allows it; here every operation has its own step, so that you see the tensor in between.",
       [{ label: "Split into two steps", steps: [step.body, rest.replace(/^\./, "")] }]);
   }
   return step;
@@ -333,7 +334,8 @@ function bind(step, params, unit = "int") {
   }
   step.args.forEach((v, i) => { values[params[i][0]] = v; });
   for (const [word, v] of Object.entries(step.words)) {
-    if (!params.some(([name]) => name === word)) fail("TypeError", `${step.name}() got an unexpected keyword argument '${word}'`);
+    if (!params.some(([name]) => name === word)) fail("TypeError",
+      `${step.name}() got an unexpected keyword argument '${word}'`);
     values[word] = v;
   }
   return params.map(([name, preset]) => {
@@ -362,8 +364,10 @@ function integers(step, word) {
 function inferred(shape, n, of = "elements") {
   const open = shape.filter((s) => s === -1).length;
   const bad = shape.findIndex((s) => s < -1);
-  if (bad >= 0) fail("RuntimeError", `invalid shape dimension ${shape[bad]} at index ${bad} of shape ${listed(shape)}`, "A size is 1 or more; -1 means “whatever is left”.");
-  if (open > 1) fail("RuntimeError", "only one dimension can be inferred", "With two sizes left open there is more than one answer.");
+  if (bad >= 0) fail("RuntimeError", `invalid shape dimension ${shape[bad]} at index ${bad} of shape ${listed(shape)}`,
+    "A size is 1 or more; -1 means “whatever is left”.");
+  if (open > 1) fail("RuntimeError", "only one dimension can be inferred",
+    "With two sizes left open there is more than one answer.");
   const rest = prod(shape.filter((s) => s !== -1));
   if (open ? rest === 0 || n % rest : rest !== n) {
     const why = rest === 0 ? "A size of 0 leaves no elements."
@@ -376,7 +380,8 @@ function inferred(shape, n, of = "elements") {
 
 // ---- operations: each takes (tensor, step) and returns a tensor --------------------------------------------------------
 
-const pick = (t, order) => ({ ...t, shape: order.map((d) => t.shape[d]), strides: order.map((d) => t.strides[d]), axes: order.map((d) => t.axes[d]) });
+const pick = (t, order) => ({ ...t, shape: order.map((d) => t.shape[d]), strides: order.map((d) => t.strides[d]),
+  axes: order.map((d) => t.axes[d]) });
 const range = (n) => Array.from({ length: n }, (_, i) => i);
 
 function swapped(t, a, b) {
@@ -406,18 +411,21 @@ function view(t, sizes, step) {
 function reshape(t, sizes) {
   const shape = inferred(sizes, prod(t.shape));
   const strides = viewStrides(t.shape, t.strides, shape), axes = regroup(t.axes, shape);
-  return strides ? { ...t, shape, strides, axes } : { ...copy(t, shape, undefined, axes), note: `No view: ${obstacleText(t, shape)} So it copied.` };
+  return strides ? { ...t, shape, strides, axes } : { ...copy(t, shape, undefined, axes),
+    note: `No view: ${obstacleText(t, shape)} So it copied.` };
 }
 
 function contiguous(t, step, always) {
   const [format] = bind(step, [["memory_format", always ? undefined : null]], "any");
   if (format && format.torch === "channels_last") {
     if (t.shape.length !== 4) {
-      fail("RuntimeError", "required rank 4 tensor to use channels_last format", `channels_last orders (b, c, h, w); this tensor has ${t.shape.length} axes.`);
+      fail("RuntimeError", "required rank 4 tensor to use channels_last format",
+        `channels_last orders (b, c, h, w); this tensor has ${t.shape.length} axes.`);
     }
     return (always ? looksChannelsLast(t) : isChannelsLast(t)) ? t : copy(t, t.shape, channelsLastStrides(t.shape));
   }
-  if (format && format.torch !== "contiguous_format") fail("TypeError", `${step.name}(): memory_format must be torch.memory_format`);
+  if (format && format.torch !== "contiguous_format") fail("TypeError",
+    `${step.name}(): memory_format must be torch.memory_format`);
   return isContiguous(t) ? t : copy(t);
 }
 
@@ -429,7 +437,8 @@ function permute(t, step) {
     `The tensor has ${n} axes, so permute needs ${n} numbers: each of 0 to ${n - 1} once, in the new order.`);
   }
   const dims = given.map((d) => wrap(d, n));
-  if (new Set(dims).size < n) fail("RuntimeError", "permute(): duplicate dims are not allowed.", "Each axis must appear once in the new order.");
+  if (new Set(dims).size < n) fail("RuntimeError", "permute(): duplicate dims are not allowed.",
+    "Each axis must appear once in the new order.");
   return pick(t, dims);
 }
 
@@ -440,7 +449,8 @@ function transpose(t, step) {
 
 function flatten(t, step) {
   const [start, end] = bind(step, [["start_dim", 0], ["end_dim", -1]]).map((d) => wrap(d, t.shape.length));
-  if (start > end) fail("RuntimeError", "flatten() has invalid args: start_dim cannot come after end_dim", "It merges the axes from start to end, both included.");
+  if (start > end) fail("RuntimeError", "flatten() has invalid args: start_dim cannot come after end_dim",
+    "It merges the axes from start to end, both included.");
   if (t.shape.length && start === end) return t;
   return reshape(t, [...t.shape.slice(0, start), prod(t.shape.slice(start, end + 1)), ...t.shape.slice(end + 1)]);
 }
@@ -476,19 +486,22 @@ function expand(t, step) {
   const sizes = integers(step, "size"), extra = sizes.length - t.shape.length;
   if (extra < 0) {
     fail("RuntimeError", `expand(torch.LongTensor{${listed(t.shape)}}, size=${listed(sizes)}): the number of sizes provided (${sizes.length}) must be `
-      + `greater or equal to the number of dimensions in the tensor (${t.shape.length})`, "expand adds axes on the left; it never drops one.");
+      + `greater or equal to the number of dimensions in the tensor (${t.shape.length})`,
+        "expand adds axes on the left; it never drops one.");
   }
   const shape = [], strides = [], axes = [];
   for (let i = sizes.length - 1; i >= 0; i--) {
     const d = i - extra, own = d >= 0 ? t.shape[d] : 1;
     let stride = d >= 0 ? t.strides[d] : i + 1 < sizes.length ? shape[0] * strides[0] : 1;
-    if (sizes[i] === -1 && d < 0) fail("RuntimeError", `The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ${i}`);
+    if (sizes[i] === -1 && d < 0) fail("RuntimeError",
+      `The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension ${i}`);
     const size = sizes[i] === -1 ? own : sizes[i];
     if (size < 0) fail("RuntimeError", `The expanded size of the tensor (${size}) isn't allowed`);
     if (size !== own) {
       if (own !== 1) {
         fail("RuntimeError", `The expanded size of the tensor (${size}) must match the existing size (${own}) at non-singleton dimension ${i}.  `
-          + `Target sizes: ${listed(sizes)}.  Tensor sizes: ${listed(t.shape)}`, "Only an axis of size 1 can be expanded: its one element is then read again and again (stride 0).");
+          + `Target sizes: ${listed(sizes)}.  Tensor sizes: ${listed(t.shape)}`,
+            "Only an axis of size 1 can be expanded: its one element is then read again and again (stride 0).");
       }
       stride = 0;
     }
@@ -505,7 +518,8 @@ function index(t, items) {
   const isNone = (item) => item !== null && item.none, n = t.shape.length;
   const used = items.filter((item) => !isNone(item) && !item.dots).length;
   if (items.filter((item) => item.dots).length > 1) fail("IndexError", "an index can only have a single ellipsis ('...')");
-  if (used > n) fail("IndexError", `too many indices for tensor of dimension ${n}`, `The tensor has ${n} axes; the brackets hold ${used} indices.`);
+  if (used > n) fail("IndexError", `too many indices for tensor of dimension ${n}`,
+    `The tensor has ${n} axes; the brackets hold ${used} indices.`);
   const elsewhere = () => fail("Not here", "indexing with lists, masks or tensors",
     "In PyTorch that is advanced indexing: it always copies. This widget knows slices, numbers, None and ….");
   const out = { shape: [], strides: [], axes: [] };
@@ -519,16 +533,21 @@ function index(t, items) {
     else if (item.dots) for (let k = n - used; k > 0; k--) through();
     else if (item.slice) {
       const [from, to, by] = item.slice, step = by ?? 1;
-      if (![from ?? 0, to ?? 0, step].every(Number.isInteger)) fail("TypeError", "slice indices must be integers or None or have an __index__ method");
-      if (step <= 0) fail("ValueError", "step must be greater than zero", "PyTorch cannot walk backwards: a stride is never negative. Use flip, which copies.");
+      if (![from ?? 0, to ?? 0, step].every(Number.isInteger)) fail("TypeError",
+        "slice indices must be integers or None or have an __index__ method");
+      if (step === 0) fail("ValueError", "slice step cannot be zero");
+      if (step < 0) fail("ValueError", "step must be greater than zero",
+        "PyTorch cannot walk backwards: a stride is never negative. Use flip, which copies.");
       const clamp = (v) => Math.min(Math.max(v < 0 ? v + size : v, 0), size);
       const lo = clamp(from ?? 0), count = Math.max(0, Math.ceil((clamp(to ?? size) - lo) / step));
       offset += lo * t.strides[d];
-      keep(count, t.strides[d] * step, count === size ? t.axes[d] : [factor(t.axes[d].length === 1 ? t.axes[d][0].name : UNKNOWN, count)]);
+      keep(count, t.strides[d] * step, count === size ? t.axes[d] : [factor(t.axes[d].length === 1
+        ? t.axes[d][0].name : UNKNOWN, count)]);
       d++;
     } else if (Number.isInteger(item)) {
       if (item < -size || item >= size) {
-        fail("IndexError", `index ${item} is out of bounds for dimension ${d} with size ${size}`, `${named(t, d)} counts from 0 to ${size - 1}.`);
+        fail("IndexError", `index ${item} is out of bounds for dimension ${d} with size ${size}`,
+          `${named(t, d)} counts from 0 to ${size - 1}.`);
       }
       offset += (item < 0 ? item + size : item) * t.strides[d++];
     } else elsewhere();
@@ -551,7 +570,8 @@ function side(expression) {
     if (expression.split(".").length !== 4) einops("Expression may contain dots only inside ellipsis (...); only one ellipsis for tensor ");
   }
   const add = (name) => {
-    if (names.has(name)) einops(`Indexing expression contains duplicate dimension "${name}"`, "One name stands for one axis; use it once on each side.");
+    if (names.has(name)) einops(`Indexing expression contains duplicate dimension "${name}"`,
+      "One name stands for one axis; use it once on each side.");
     if (name === DOTS) dotted = group ? "inside" : "bare";
     else if (name === "1") { if (!group) groups.push([]); return; } else if (/^\d+$/.test(name)) {
       if (+name < 1) einops(`Anonymous axis should have positive length, not ${+name}`);
@@ -583,16 +603,19 @@ const setText = (names) => `{${[...names].sort().map((n) => `'${n}'`).join(", ")
 function rearrange(t, pattern, sizes = {}) {
   const halves = pattern.split("->");
   if (halves.length !== 2) {
-    fail("ValueError", halves.length < 2 ? "not enough values to unpack (expected 2, got 1)" : "too many values to unpack (expected 2)",
+    fail("ValueError", halves.length < 2
+      ? "not enough values to unpack (expected 2, got 1)" : "too many values to unpack (expected 2)",
       "A pattern has two sides: “before -> after”.");
   }
   const [left, right] = halves.map(side), n = t.shape.length;
   if (right.dotted && !left.dotted) einops(`Ellipsis found in right side, but not left side of a pattern ${pattern}`);
   if (left.dotted === "inside") einops(`Ellipsis inside parenthesis in the left side is not allowed: ${pattern}`);
   if (left.numbers || right.numbers) {
-    einops("Non-unitary anonymous axes are not supported in rearrange (exception is length 1)", "Give the axis a name and its size as a word: p=2.");
+    einops("Non-unitary anonymous axes are not supported in rearrange (exception is length 1)",
+      "Give the axis a name and its size as a word: p=2.");
   }
-  const single = [...[...left.names].filter((v) => !right.names.has(v)), ...[...right.names].filter((v) => !left.names.has(v))];
+  const single = [...[...left.names].filter((v) => !right.names.has(v)),
+    ...[...right.names].filter((v) => !left.names.has(v))];
   if (single.length) {
     einops(`Identifiers only on one side of expression (should be on both): ${setText(single)}`,
       `rearrange keeps every element, so every axis must arrive: ${single.join(", ")} stands on one side only.`);
@@ -603,23 +626,27 @@ function rearrange(t, pattern, sizes = {}) {
       `The left side names ${bare} axes, the tensor has ${n}: ${tuple(t.axes.map(label))}.`);
   }
   const rest = left.dotted ? range(n - bare).map((i) => `${DOTS}${i}`) : [];
-  const open = (groups) => groups.flatMap((g) => (g === DOTS ? rest.map((v) => [v]) : [g.flatMap((v) => (v === DOTS ? rest : [v]))]));
+  const open = (groups) => groups.flatMap((g) => (g === DOTS ? rest.map((v) => [v]) : [g.flatMap((v) => (v === DOTS
+    ? rest : [v]))]));
   const from = open(left.groups), to = open(right.groups), order = from.flat(), length = Object.create(null);
   for (const [name, size] of Object.entries(sizes)) {
-    if (!order.includes(name)) einops(`Axis ${name} is not used in transform`, `You gave ${name}=${size}, but the pattern has no axis ${name}.`);
+    if (!order.includes(name)) einops(`Axis ${name} is not used in transform`,
+      `You gave ${name}=${size}, but the pattern has no axis ${name}.`);
     if (!Number.isInteger(size)) fail("TypeError", `axis size ${name} must be int`);
     length[name] = size;
   }
   from.forEach((group) => {
     const unknown = group.filter((v) => !(v in length));
     if (unknown.length > 1) {
-      einops(`Could not infer sizes for ${setText(unknown)}`, `Several splits fit. Give all but one size, for example ${unknown[1]}=2.`);
+      einops(`Could not infer sizes for ${setText(unknown)}`,
+        `Several splits fit. Give all but one size, for example ${unknown[1]}=2.`);
     }
   });
   from.forEach((group, d) => {
     const unknown = group.find((v) => !(v in length)), known = prod(group.filter((v) => v in length).map((v) => length[v]));
     if (unknown === undefined) {
-      if (t.shape[d] !== known) einops(`Shape mismatch, ${t.shape[d]} != ${known}`, `${named(t, d)} has size ${t.shape[d]}, the pattern makes it ${known}.`);
+      if (t.shape[d] !== known) einops(`Shape mismatch, ${t.shape[d]} != ${known}`,
+        `${named(t, d)} has size ${t.shape[d]}, the pattern makes it ${known}.`);
       return;
     }
     if (group.length > 1 && (known < 1 || t.shape[d] % known)) {
@@ -651,7 +678,8 @@ function layout(t, name, axes) {
 function counts(step, ...words) {
   const values = bind(step, words.map((w) => [w]));
   words.forEach((w, i) => {
-    if (values[i] < 1) fail("ValueError", `${step.name}: expected ${w} to be an integer of at least 1, got ${values[i]}; sizes are whole numbers`);
+    if (values[i] < 1) fail("ValueError",
+      `${step.name}: expected ${w} to be an integer of at least 1, got ${values[i]}; sizes are whole numbers`);
   });
   return values;
 }
@@ -663,30 +691,53 @@ function fitting(name, size, by, called) {
   }
 }
 
+/** Functions that are one rearrange behind one check: [axes, words, pattern, sizes(arguments), check(name, size,
+  arguments)]. */
+const map = "b c h w", tokens = "b n c";
+const whole = (called) => (name, size, [p]) => fitting(name, size, p, `${called}=${p}`);
+const PATTERNS = {
+  to_tokens: [map, [], "b c h w -> b (h w) c"],
+  to_map: [tokens, ["h", "w"], "b (h w) c -> b c h w", ([h, w]) => ({ h, w }), (name, { n }, [h, w]) => h * w === n
+    || fail("ValueError",
+    `to_map: expected n = h * w tokens, got n=${n} and h=${h}, w=${w} (h * w = ${h * w})`,
+      "H and W cannot be recovered from N: carry them along.")],
+  patchify: [map, ["p"], "b c (h p) (w q) -> b (h w) (c p q)", ([p]) => ({ p, q: p }), whole("p")],
+  unpatchify: ["b n d", ["p", "h", "w"], "b (h w) (c p q) -> b c (h p) (w q)",
+    ([p, h, w]) => ({ h: h / p, w: w / p, p, q: p }),
+    (name, { b, n, d }, [p, h, w]) => (h % p === 0 && w % p === 0 && (h * w) / (p * p) === n
+      && d % (p * p) === 0) || fail("ValueError",
+      `unpatchify: expected n = (h/p)*(w/p) tokens of width c*p*p, got ${tuple([b, n, d])} with p=${p}, h=${h}, w=${w}`,
+      "Pass the height and width in pixels of the picture that was cut.")],
+  window_partition: ["b h w c", ["window_size"], "b (nh i) (nw j) c -> (b nh nw) i j c", ([i]) => ({ i, j: i }),
+    whole("window_size")],
+  window_reverse: ["windows i j c", ["window_size", "h", "w"], "(b nh nw) i j c -> b (nh i) (nw j) c",
+    ([ws, h, w]) => ({ nh: h / ws, nw: w / ws }), (name, { windows, i, j, c }, [ws, h, w]) => {
+      if (i !== ws || j !== ws) {
+        fail("ValueError", `window_reverse: expected windows of ${ws} by ${ws}, got ${tuple([windows, i, j, c])}; pass the window_size that `
+          + "cut them, channels last");
+      }
+      if (h % ws || w % ws || windows % ((h * w) / (ws * ws))) {
+        fail("ValueError", `window_reverse: expected h and w divisible by window_size=${ws} and b * (h/ws) * (w/ws) windows, got ${windows} `
+          + `windows with h=${h}, w=${w}`);
+      }
+    }],
+  pixel_shuffle: [map, ["factor"], "b (c p q) h w -> b c (h p) (w q)", ([p]) => ({ p, q: p }), (name, size,
+    [r]) => size.c % (r * r) === 0
+    || fail("ValueError", `pixel_shuffle: expected channels divisible by factor**2 = ${r * r}, got shape ${tuple(Object.values(size))}`,
+      `Each new channel is made of ${r} × ${r} old ones, and ${r * r} does not divide ${size.c}.`)],
+  pixel_unshuffle: [map, ["factor"], "b c (h p) (w q) -> b (c p q) h w", ([p]) => ({ p, q: p }), whole("factor")],
+  channel_shuffle: [map, ["groups"], "b (g c) h w -> b (c g) h w", ([g]) => ({ g }), (name, { c }, [g]) => c % g === 0
+    || fail("ValueError",
+    `channel_shuffle: expected channels divisible by groups, got ${c} channels and groups=${g}; choose a divisor of the channel count`)],
+};
+
 const SHAPES = {
   __proto__: null, // a reader may type any word, "constructor" too
-  to_tokens(t, step) {
-    layout(t, step.name, "b c h w");
-    return rearrange(t, "b c h w -> b (h w) c");
-  },
-  to_map(t, step) {
-    const { n } = layout(t, step.name, "b n c"), [h, w] = counts(step, "h", "w");
-    if (h * w !== n) fail("ValueError", `to_map: expected n = h * w tokens, got n=${n} and h=${h}, w=${w} (h * w = ${h * w})`, "H and W cannot be recovered from N: carry them along.");
-    return rearrange(t, "b (h w) c -> b c h w", { h, w });
-  },
-  patchify(t, step) {
-    const [p] = counts(step, "p");
-    fitting(step.name, layout(t, step.name, "b c h w"), p, `p=${p}`);
-    return rearrange(t, "b c (h p) (w q) -> b (h w) (c p q)", { p, q: p });
-  },
-  unpatchify(t, step) {
-    const { n, d } = layout(t, step.name, "b n d"), [p, h, w] = counts(step, "p", "h", "w");
-    if (h % p || w % p || (h / p) * (w / p) !== n || d % (p * p)) {
-      fail("ValueError", `unpatchify: expected n = (h/p)*(w/p) tokens of width c*p*p, got ${tuple(t.shape)} with p=${p}, h=${h}, w=${w}`,
-        "Pass the height and width in pixels of the picture that was cut.");
-    }
-    return rearrange(t, "b (h w) (c p q) -> b c (h p) (w q)", { h: h / p, w: w / p, p, q: p });
-  },
+  ...Object.fromEntries(Object.entries(PATTERNS).map(([name, [axes, words, pattern, sizes, check]]) => [name, (t, step) => {
+    const values = counts(step, ...words), size = layout(t, name, axes);
+    if (check) check(name, size, values);
+    return rearrange(t, pattern, sizes ? sizes(values) : {});
+  }])),
   patch_merging(t, step) {
     bind(step, []);
     fitting(step.name, layout(t, step.name, "b h w c"), 2, "2");
@@ -696,40 +747,10 @@ const SHAPES = {
     const rows = parts.map((part) => slots(part).map((slot) => t.store.cells[slot]));
     const cells = range((b * h * w) / 4).flatMap((i) => rows.flatMap((row) => row.slice(i * c, (i + 1) * c)));
     const shape = [b, h / 2, w / 2, 4 * c];
-    const axes = [[factor("b", b)], [factor("h", h / 2)], [factor("w", w / 2)], [factor("q", 2), factor("p", 2), factor("c", c)]];
+    const axes = [[factor("b", b)], [factor("h", h / 2)], [factor("w", w / 2)], [factor("q", 2), factor("p", 2),
+      factor("c", c)]];
     const y = { shape, strides: contiguousStrides(shape), offset: 0, store: { id: ++stores, cells }, axes };
     return parts.every(looksChannelsLast) ? copy(y, shape, channelsLastStrides(shape)) : y;
-  },
-  window_partition(t, step) {
-    const [ws] = counts(step, "window_size");
-    fitting(step.name, layout(t, step.name, "b h w c"), ws, `window_size=${ws}`);
-    return rearrange(t, "b (nh i) (nw j) c -> (b nh nw) i j c", { i: ws, j: ws });
-  },
-  window_reverse(t, step) {
-    const size = layout(t, step.name, "windows i j c"), [ws, h, w] = counts(step, "window_size", "h", "w");
-    if (size.i !== ws || size.j !== ws) fail("ValueError", `window_reverse: expected windows of ${ws} by ${ws}, got ${tuple(t.shape)}; pass the window_size that cut them, channels last`);
-    if (h % ws || w % ws || size.windows % ((h * w) / (ws * ws))) {
-      fail("ValueError", `window_reverse: expected h and w divisible by window_size=${ws} and b * (h/ws) * (w/ws) windows, got ${size.windows} windows with h=${h}, w=${w}`);
-    }
-    return rearrange(t, "(b nh nw) i j c -> b (nh i) (nw j) c", { nh: h / ws, nw: w / ws });
-  },
-  pixel_shuffle(t, step) {
-    const { c } = layout(t, step.name, "b c h w"), [r] = counts(step, "factor");
-    if (c % (r * r)) {
-      fail("ValueError", `pixel_shuffle: expected channels divisible by factor**2 = ${r * r}, got shape ${tuple(t.shape)}`,
-        `Each new channel is made of ${r} × ${r} old ones, and ${c} channels do not divide by ${r * r}.`);
-    }
-    return rearrange(t, "b (c p q) h w -> b c (h p) (w q)", { p: r, q: r });
-  },
-  pixel_unshuffle(t, step) {
-    const [r] = counts(step, "factor");
-    fitting(step.name, layout(t, step.name, "b c h w"), r, `factor=${r}`);
-    return rearrange(t, "b c (h p) (w q) -> b (c p q) h w", { p: r, q: r });
-  },
-  channel_shuffle(t, step) {
-    const { c } = layout(t, step.name, "b c h w"), [g] = counts(step, "groups");
-    if (c % g) fail("ValueError", `channel_shuffle: expected channels divisible by groups, got ${c} channels and groups=${g}; choose a divisor of the channel count`);
-    return rearrange(t, "b (g c) h w -> b (c g) h w", { g });
   },
 };
 SHAPES.rearrange = (t, step) => {
@@ -743,15 +764,18 @@ SHAPES.rearrange = (t, step) => {
 const METHODS = {
   __proto__: null,
   view: (t, step) => (step.args.length || "size" in step.words ? view(t, integers(step, "size"), step)
-    : fail("TypeError", "view() received an invalid combination of arguments - got ()", "Write the new shape: view(2, -1).")),
+    : fail("TypeError", "view() received an invalid combination of arguments - got ()",
+      "Write the new shape: view(2, -1).")),
   reshape: (t, step) => (step.args.length || "shape" in step.words ? reshape(t, integers(step, "shape"))
-    : fail("TypeError", "reshape() missing 1 required positional arguments: \"shape\"", "Write the new shape: reshape(2, -1).")),
+    : fail("TypeError", "reshape() missing 1 required positional arguments: \"shape\"",
+      "Write the new shape: reshape(2, -1).")),
   permute, transpose, swapaxes: transpose, flatten, unflatten, unsqueeze, squeeze, expand,
   contiguous: (t, step) => contiguous(t, step, false),
   to: (t, step) => contiguous(t, step, true),
   t(t, step) {
     bind(step, []);
-    if (t.shape.length > 2) fail("RuntimeError", `t() expects a tensor with <= 2 dimensions, but self is ${t.shape.length}D`, "Say which axes to swap: transpose(1, 2).");
+    if (t.shape.length > 2) fail("RuntimeError", `t() expects a tensor with <= 2 dimensions, but self is ${t.shape.length}D`,
+      "Say which axes to swap: transpose(1, 2).");
     return t.shape.length === 2 ? swapped(t, 0, 1) : t;
   },
 };
@@ -767,13 +791,17 @@ function apply(t, step) {
   const { name } = step;
   if (!step.called) {
     if (ATTRIBUTES[name]) return ATTRIBUTES[name](t);
-    if (METHODS[name] || SHAPES[name]) fail("Not called", `${name} is the operation itself, not its result`, "Add parentheses with its arguments.");
+    if (METHODS[name] || SHAPES[name]) fail("Not called", `${name} is the operation itself, not its result`,
+      "Add parentheses with its arguments.");
   } else if (step.own ? METHODS[name] : METHODS[name] || SHAPES[name]) return (METHODS[name] || SHAPES[name])(t, step);
-  else if (ATTRIBUTES[name]) fail("TypeError", "'Tensor' object is not callable", `${name} stands without parentheses.`, [{ label: `Use ${name}`, steps: [name] }]);
+  else if (ATTRIBUTES[name]) fail("TypeError", "'Tensor' object is not callable", `${name} stands without parentheses.`,
+    [{ label: `Use ${name}`, steps: [name] }]);
   if (SHAPES[name]) {
-    fail("AttributeError", `'Tensor' object has no attribute '${name}'`, `${name} is a function, not a method of tensors.`, [{ label: `Use ${name}(…)`, steps: [step.body] }]);
+    fail("AttributeError", `'Tensor' object has no attribute '${name}'`, `${name} is a function, not a method of tensors.`,
+      [{ label: `Use ${name}(…)`, steps: [step.body] }]);
   }
-  return fail(step.own ? "AttributeError" : "NameError", step.own ? `'Tensor' object has no attribute '${name}'` : `name '${name}' is not defined`,
+  return fail(step.own ? "AttributeError" : "NameError", step.own
+    ? `'Tensor' object has no attribute '${name}'` : `name '${name}' is not defined`,
     `This widget knows ${Object.keys(METHODS).join(", ")}, T, mT, slices, ${Object.keys(SHAPES).join(", ")}.`);
 }
 
@@ -782,20 +810,23 @@ function apply(t, step) {
 function first(shape, names) {
   const cells = range(prod(shape));
   stores = 0;
-  return { shape, strides: contiguousStrides(shape), offset: 0, store: { id: 0, cells }, axes: shape.map((size, i) => [factor(names[i], size)]) };
+  return { shape, strides: contiguousStrides(shape), offset: 0, store: { id: 0, cells },
+    axes: shape.map((size, i) => [factor(names[i], size)]) };
 }
 
 function described(t, before) {
   const where = slots(t);
   const kind = !before ? "input" : t.store !== before.store ? "copy" : t === before ? "self" : "view";
   return {
-    shape: t.shape, strides: t.strides, offset: t.offset, names: t.axes.map(label), kind, note: t.note && kind === "copy" ? t.note : "",
+    shape: t.shape, strides: t.strides, offset: t.offset, names: t.axes.map(label), kind,
+      note: t.note && kind === "copy" ? t.note : "",
     contiguous: isContiguous(t), channelsLast: isChannelsLast(t), storage: t.store.id, memory: t.store.cells, slots: where,
     values: where.map((slot) => t.store.cells[slot]),
   };
 }
 
-/** Run steps on arange(prod(shape)).reshape(shape). One stage for the input and one per step: a tensor, an error, or, after an
+/** Run steps on arange(prod(shape)).reshape(shape). One stage for the input and one per step: a tensor, an error, or,
+  after an
     error, neither. */
 function run(shape, names, steps) {
   let t = first(shape, names), broken = false;
@@ -806,8 +837,10 @@ function run(shape, names, steps) {
       const step = parse(text, t), y = apply(t, step);
       delete t.note;
       const n = prod(y.shape);
-      if (n === 0) fail("Nothing left", `the result has shape ${tuple(y.shape)} and no elements`, "PyTorch allows that; there would be nothing to see here.");
-      if (n > LIMIT) fail("Too large here", `${n} elements`, `This page draws up to ${LIMIT} elements. PyTorch would go on.`);
+      if (n === 0) fail("Nothing left", `the result has shape ${tuple(y.shape)} and no elements`,
+        "PyTorch allows that; there would be nothing to see here.");
+      if (n > LIMIT) fail("Too large here", `${n} elements`,
+        `This page draws up to ${LIMIT} elements. PyTorch would go on.`);
       if (y.shape.length > 8) fail("Too many axes here", `${y.shape.length} axes`, "This page draws up to 8 axes.");
       stages.push({ ...described(y, t), call: written(step) });
       t = y;
@@ -831,7 +864,8 @@ function written(step) {
 function code(shape, names, steps, element) {
   const stages = run(shape, names, steps);
   const calls = stages.slice(1).filter((s) => s.call).map((s) => s.call);
-  const functions = Object.keys(SHAPES).filter((name) => name !== "rearrange" && calls.some((c) => c.startsWith(`${name}(`)));
+  const functions = Object.keys(SHAPES).filter((name) => name !== "rearrange"
+    && calls.some((c) => c.startsWith(`${name}(`)));
   const head = ["import torch"];
   if (calls.some((c) => c.startsWith("rearrange("))) head.push("from einops import rearrange");
   if (functions.length) head.push(`from dlnotes.shapes import ${functions.join(", ")}`);
@@ -855,19 +889,28 @@ function code(shape, names, steps, element) {
 
 const EXAMPLES = [
   ["view after permute", [2, 3, 4], "b h w", ["permute(0, 2, 1)", "view(2, -1)"], "Predict: does view work after permute?"],
-  ["view works, not contiguous", [2, 3, 4], "b h w", ["permute(2, 0, 1)", "view(4, 6)"], "Predict: the second tensor is not contiguous. Does view fail?"],
-  ["NCHW to NHWC", [1, 2, 3, 4], "b c h w", ["permute(0, 2, 3, 1)", "contiguous()"], "Predict: which of the two steps moves numbers in memory?"],
-  ["HWC to CHW by reshape (wrong)", [3, 4, 2], "h w c", ["reshape(2, 3, 4)"], "The shape is right. Is channel 0 really channel 0? Compare with permute(2, 0, 1).", "c"],
-  ["feature map to tokens", [1, 3, 2, 4], "b c h w", ["flatten(2)", "transpose(1, 2)"], "Predict: where do the three channels of one pixel end up?", "c"],
+  ["view works, not contiguous", [2, 3, 4], "b h w", ["permute(2, 0, 1)", "view(4, 6)"],
+    "Predict: the second tensor is not contiguous. Does view fail?"],
+  ["NCHW to NHWC", [1, 2, 3, 4], "b c h w", ["permute(0, 2, 3, 1)", "contiguous()"],
+    "Predict: which of the two steps moves numbers in memory?"],
+  ["HWC to CHW by reshape (wrong)", [3, 4, 2], "h w c", ["reshape(2, 3, 4)"],
+    "The shape is right. Is channel 0 really channel 0? Compare with permute(2, 0, 1).", "c"],
+  ["feature map to tokens", [1, 3, 2, 4], "b c h w", ["flatten(2)", "transpose(1, 2)"],
+    "Predict: where do the three channels of one pixel end up?", "c"],
   ["patchify", [1, 2, 4, 4], "b c h w", ["patchify(2)"], "Predict: which eight elements make the first token?"],
-  ["patchify by hand", [1, 2, 4, 4], "b c h w", ["view(1, 2, 2, 2, 2, 2)", "permute(0, 2, 4, 1, 3, 5)", "reshape(1, 4, 8)"], "Predict: which of the three steps copies?"],
+  ["patchify by hand", [1, 2, 4, 4], "b c h w", ["view(1, 2, 2, 2, 2, 2)", "permute(0, 2, 4, 1, 3, 5)", "reshape(1, 4, 8)"],
+    "Predict: which of the three steps copies?"],
   ["window partition", [1, 4, 6, 2], "b h w c", ["window_partition(2)"], "Predict: how many windows, and in which order?"],
-  ["patch merging", [1, 4, 4, 2], "b h w c", ["patch_merging()"], "Predict: whose channels come second, the neighbour below or the one to the right?"],
+  ["patch merging", [1, 4, 4, 2], "b h w c", ["patch_merging()"],
+    "Predict: whose channels come second, the neighbour below or the one to the right?"],
   ["pixel shuffle", [1, 4, 2, 3], "b c h w", ["pixel_shuffle(2)"], "Predict: where do the four channels of one pixel go?"],
-  ["channel shuffle by hand", [1, 6, 2, 2], "b c h w", ["view(1, 2, 3, 2, 2)", "transpose(1, 2)", "reshape(1, 6, 2, 2)"], "Predict: which channel stands second at the end?", "c"],
-  ["strided slice", [4, 6], "h w", ["x[::2, 1::2]", "view(-1)"], "Predict: the slice holds 6 elements. How far apart are they in memory?"],
+  ["channel shuffle by hand", [1, 6, 2, 2], "b c h w", ["view(1, 2, 3, 2, 2)", "transpose(1, 2)", "reshape(1, 6, 2, 2)"],
+    "Predict: which channel stands second at the end?", "c"],
+  ["strided slice", [4, 6], "h w", ["x[::2, 1::2]", "view(-1)"],
+    "Predict: the slice holds 6 elements. How far apart are they in memory?"],
   ["expand: stride 0", [3, 1], "h w", ["expand(3, 4)", "view(-1)"], "Predict: how many numbers are in memory after expand?"],
-  ["channels_last", [1, 2, 3, 4], "b c h w", ["contiguous(memory_format=torch.channels_last)", "view(1, -1)"], "Predict: the shape does not change. Does anything move?"],
+  ["channels_last", [1, 2, 3, 4], "b c h w", ["contiguous(memory_format=torch.channels_last)", "view(1, -1)"],
+    "Predict: the shape does not change. Does anything move?"],
 ];
 const DEFAULT_NAMES = ["", "n", "h w", "b h w", "b c h w", "b c d h w", "b c h p w q"];
 const MOST_STEPS = 10;
@@ -878,12 +921,16 @@ function suggestions(s, names) {
   const last = [...range(n - 2), n - 1, n - 2];
   return [
     ["view", `view(${s[0] ?? 1}, -1)`], ["reshape", "reshape(-1)"],
-    ["permute", `permute(${(n > 1 ? last : range(n)).join(", ")})`], ["transpose", `transpose(${Math.max(n - 2, 0)}, ${Math.max(n - 1, 0)})`],
-    ["flatten", `flatten(${n > 1 ? 1 : 0})`], ["contiguous", "contiguous()"], ["unsqueeze", "unsqueeze(0)"], ["squeeze", "squeeze()"],
+    ["permute", `permute(${(n > 1 ? last : range(n)).join(", ")})`], ["transpose",
+      `transpose(${Math.max(n - 2, 0)}, ${Math.max(n - 1, 0)})`],
+    ["flatten", `flatten(${n > 1 ? 1 : 0})`], ["contiguous", "contiguous()"], ["unsqueeze", "unsqueeze(0)"], ["squeeze",
+      "squeeze()"],
     ["unflatten", `unflatten(-1, (2, -1))`], ["expand", `expand(${[2, ...s].join(", ")})`], ["slice", "x[..., ::2]"],
     ["rearrange (einops)", `rearrange("${letters.join(" ")} -> ${n > 1 ? `${letters.slice(0, -2).concat(`(${letters[n - 1]} ${letters[n - 2]})`).join(" ")}` : letters.join(" ")}")`],
-    ["patchify (b c h w)", "patchify(2)"], ["patch merging (b h w c)", "patch_merging()"], ["window partition (b h w c)", "window_partition(2)"],
-    ["pixel shuffle (b c h w)", "pixel_shuffle(2)"], ["pixel unshuffle (b c h w)", "pixel_unshuffle(2)"], ["channel shuffle (b c h w)", "channel_shuffle(2)"],
+    ["patchify (b c h w)", "patchify(2)"], ["patch merging (b h w c)", "patch_merging()"], ["window partition (b h w c)",
+      "window_partition(2)"],
+    ["pixel shuffle (b c h w)", "pixel_shuffle(2)"], ["pixel unshuffle (b c h w)", "pixel_unshuffle(2)"],
+      ["channel shuffle (b c h w)", "channel_shuffle(2)"],
     ["to tokens (b c h w)", "to_tokens()"],
   ];
 }
@@ -904,7 +951,8 @@ function readShape(shapeText, namesText) {
   if (n > LIMIT) return { error: `${shape.join(" × ")} = ${n} elements; up to ${LIMIT} can be followed by eye.` };
   const names = namesText.trim().split(/[\s,]+/);
   if (names.length !== shape.length) return { error: `${shape.length} axes need ${shape.length} names, for example ${DEFAULT_NAMES[shape.length]}.` };
-  if (new Set(names).size < names.length || !names.every((v) => /^[A-Za-z][A-Za-z0-9]*$/.test(v))) return { error: "Names are different words of letters and digits." };
+  if (new Set(names).size < names.length
+    || !names.every((v) => /^[A-Za-z][A-Za-z0-9]*$/.test(v))) return { error: "Names are different words of letters and digits." };
   return { shape, names };
 }
 
@@ -944,12 +992,15 @@ function render({ model, el }) {
       memory: h("div", { class: "dln-tensors-memory" }),
       memoryName: h("div", { class: "dln-tensors-caption" }),
     };
-    const button = (text, name, act) => h("button", { type: "button", class: "dln-button", text, "aria-label": name, title: name, on: { click: act } });
+    const button = (text, name, act) => h("button", { type: "button", class: "dln-button", text, "aria-label": name,
+      title: name, on: { click: act } });
     let head;
     if (i === 0) {
       const shapeId = kit.uid("shape"), namesId = kit.uid("names");
-      c.shape = h("input", { type: "text", id: shapeId, spellcheck: "false", autocomplete: "off", "aria-describedby": `${id}-problem` });
-      c.names = h("input", { type: "text", id: namesId, spellcheck: "false", autocomplete: "off", "aria-describedby": `${id}-problem` });
+      c.shape = h("input", { type: "text", id: shapeId, spellcheck: "false", autocomplete: "off",
+        "aria-describedby": `${id}-problem` });
+      c.names = h("input", { type: "text", id: namesId, spellcheck: "false", autocomplete: "off",
+        "aria-describedby": `${id}-problem` });
       c.shape.addEventListener("input", () => {
         const count = (c.shape.value.match(/\d+/g) || []).length;
         if (count !== c.names.value.trim().split(/[\s,]+/).length && DEFAULT_NAMES[count]) c.names.value = DEFAULT_NAMES[count];
@@ -957,9 +1008,11 @@ function render({ model, el }) {
       });
       c.names.addEventListener("input", editInput);
       head = h("div", { class: "dln-tensors-head" }, h("span", { class: "dln-tensors-number", text: "x" }),
-        h("label", { for: shapeId, text: "sizes" }), c.shape, h("label", { for: namesId, text: "axes" }), c.names, c.verdict);
+        h("label", { for: shapeId, text: "sizes" }), c.shape, h("label", { for: namesId, text: "axes" }), c.names,
+          c.verdict);
     } else {
-      c.input = h("input", { type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-label": `Step ${i}`, "aria-describedby": `${id}-problem` });
+      c.input = h("input", { type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off",
+        "aria-label": `Step ${i}`, "aria-describedby": `${id}-problem` });
       c.input.addEventListener("input", () => setSteps(steps().map((s, k) => (k === i - 1 ? c.input.value : s))));
       const move = (by) => {
         const next = [...steps()], [a, b] = [i - 1, i - 1 + by];
@@ -981,12 +1034,14 @@ function render({ model, el }) {
         h("span", { class: "dln-tensors-buttons" }, c.up, c.down, c.remove));
     }
     c.body = h("div", { class: "dln-tensors-body" }, h("div", { class: "dln-tensors-facts" }, c.table, c.sum),
-      h("div", { class: "dln-tensors-logic" }, c.caption, c.grid), h("div", { class: "dln-tensors-store" }, c.memoryName, c.memory));
+      h("div", { class: "dln-tensors-logic" }, c.caption, c.grid), h("div", { class: "dln-tensors-store" }, c.memoryName,
+        c.memory));
     c.root = h("div", { class: "dln-tensors-stage", role: "group" }, head, i ? c.verdict : null, c.problem, c.body);
     kit.arrows(c.grid, (dx, dy) => {
       const s = stages[i], n = s.values.length, { cols } = arrangement(s);
       const from = place(i), row = from - (from % cols);
-      const to = dx === -Infinity ? row : dx === Infinity ? row + cols - 1 : Math.min(n - 1, Math.max(0, from + dx + dy * cols));
+      const to = dx === -Infinity ? row : dx === Infinity ? row + cols - 1 : Math.min(n - 1, Math.max(0, from + dx
+        + dy * cols));
       select(i, to);
     });
     c.grid.addEventListener("focus", () => { active = i; paint(); });
@@ -1028,12 +1083,15 @@ function render({ model, el }) {
     return `background:rgb(${rgb});color:${light ? "#000" : "#fff"}`;
   }
 
-  /** The last two axes are a matrix, axes before them are blocks. Channels-last maps are drawn as pictures: rows h, columns w,
+  /** The last two axes are a matrix, axes before them are blocks. Channels-last maps are drawn as pictures: rows h,
+    columns w,
       and the channels of one pixel side by side. */
   function arrangement(s) {
     const n = s.shape.length, has = (d, letter) => s.names[d].split(/[ ()]/).includes(letter);
-    const pixels = n > 2 && has(n - 1, "c") && s.shape[n - 1] > 1 && !(n === 3 && has(0, "b")), inner = pixels ? n - 3 : Math.max(n - 2, 0);
-    return { lead: s.shape.slice(0, inner), rows: n > 1 ? s.shape[inner] : 1, cols: prod(s.shape.slice(n > 1 ? inner + 1 : 0)), inner, pixels };
+    const pixels = n > 2 && has(n - 1, "c") && s.shape[n - 1] > 1 && !(n === 3 && has(0, "b")),
+      inner = pixels ? n - 3 : Math.max(n - 2, 0);
+    return { lead: s.shape.slice(0, inner), rows: n > 1 ? s.shape[inner] : 1,
+      cols: prod(s.shape.slice(n > 1 ? inner + 1 : 0)), inner, pixels };
   }
 
   function drawGrid(c, s) {
@@ -1051,7 +1109,8 @@ function render({ model, el }) {
           const row = h("div", { class: `dln-tensors-row${cols > 9 ? " dln-tensors-long" : ""}`, role: "none" });
           for (let k = 0; k < cols; k++) {
             const i = from + r * cols + k;
-            const cell = h("span", { class: "dln-tensors-cell", role: "option", id: `${c.id}-${i}`, "data-at": i, "aria-selected": "false", style: tint(s.values[i]), text: s.values[i] });
+            const cell = h("span", { class: "dln-tensors-cell", role: "option", id: `${c.id}-${i}`, "data-at": i,
+              "aria-selected": "false", style: tint(s.values[i]), text: s.values[i] });
             c.cells.push(cell);
             if (pixels && k % s.shape[n - 1] === 0) row.append(h("span", { class: "dln-tensors-pixel", role: "none" }));
             (pixels ? row.lastChild : row).append(cell);
@@ -1063,20 +1122,24 @@ function render({ model, el }) {
       lines.push(line);
     }
     c.grid.replaceChildren(...lines);
-    const role = [prod(lead) > 1 ? `blocks: ${s.names.slice(0, first).filter((_, d) => lead[d] > 1).join(", ")}` : "", n > 1 ? `rows: ${s.names[first]}` : "",
+    const role = [prod(lead) > 1 ? `blocks: ${s.names.slice(0, first).filter((_, d) => lead[d] > 1).join(", ")}` : "",
+      n > 1 ? `rows: ${s.names[first]}` : "",
       n ? `columns: ${s.names[pixels ? n - 2 : n - 1]}` : "one element", pixels ? `side by side: ${s.names[n - 1]}` : ""];
     c.caption.textContent = role.filter(Boolean).join(" · ");
-    c.grid.setAttribute("aria-label", `Tensor of shape ${tuple(s.shape)}. ${c.caption.textContent}. Arrow keys walk through the elements.`);
+    c.grid.setAttribute("aria-label",
+      `Tensor of shape ${tuple(s.shape)}. ${c.caption.textContent}. Arrow keys walk through the elements.`);
   }
 
   function drawMemory(c, s, i) {
     const read = new Set(s.slots), lines = [], n = s.memory.length;
-    const each = range(Math.ceil(perLine / 2) + 1).map((k) => perLine - k).find((k) => n % k === 0) || perLine; // equal lines if possible
+    const each = range(Math.ceil(perLine / 2)
+      + 1).map((k) => perLine - k).find((k) => n % k === 0) || perLine; // equal lines if possible
     c.strip = [];
     for (let start = 0; start < n; start += each) {
       const line = h("div", { class: "dln-tensors-row" }, h("span", { class: "dln-tensors-slot", text: start }));
       for (let k = start; k < Math.min(start + each, n); k++) {
-        const cell = h("span", { class: `dln-tensors-cell${read.has(k) ? "" : " dln-tensors-unread"}`, "data-slot": k, "data-element": s.memory[k],
+        const cell = h("span", { class: `dln-tensors-cell${read.has(k) ? "" : " dln-tensors-unread"}`, "data-slot": k,
+          "data-element": s.memory[k],
           style: read.has(k) ? tint(s.memory[k]) : null, text: s.memory[k] });
         c.strip.push(cell);
         line.append(cell);
@@ -1090,16 +1153,20 @@ function render({ model, el }) {
   }
 
   function drawAxes(c, s, i) {
-    const line = (name, values, cell) => h("tr", {}, h("th", { scope: "row", text: name }), ...values.map((v, d) => cell(v, d)));
+    const line = (name, values, cell) => h("tr", {}, h("th", { scope: "row", text: name }),
+      ...values.map((v, d) => cell(v, d)));
     const plain = (v) => h("td", { text: v });
     c.index = s.shape.map(() => h("td", {}));
     c.table.replaceChildren(
       line("axis", s.names, (v, d) => {
         const show = (on) => () => { along = on ? { stage: i, axis: d } : null; active = i; paint(); };
-        return h("td", {}, h("button", { type: "button", class: "dln-tensors-axis", text: v, "aria-label": `Along ${v}: stride ${s.strides[d]}`,
-          title: `Walk along ${v}`, on: { pointerenter: show(true), pointerleave: show(false), focus: show(true), blur: show(false), click: show(true) } }));
+        return h("td", {}, h("button", { type: "button", class: "dln-tensors-axis", text: v,
+          "aria-label": `Along ${v}: stride ${s.strides[d]}`,
+          title: `Walk along ${v}`, on: { pointerenter: show(true), pointerleave: show(false), focus: show(true),
+            blur: show(false), click: show(true) } }));
       }),
-      line("shape", s.shape, plain), line("stride", s.strides, plain), h("tr", { class: "dln-tensors-index" }, h("th", { scope: "row", text: "index" }), ...c.index));
+      line("shape", s.shape, plain), line("stride", s.strides, plain), h("tr", { class: "dln-tensors-index" },
+        h("th", { scope: "row", text: "index" }), ...c.index));
   }
 
   const SAYS = {
@@ -1109,7 +1176,8 @@ function render({ model, el }) {
   function drawVerdict(c, s) {
     const [badge, text] = SAYS[s.kind];
     const order = s.contiguous ? "contiguous" : s.channelsLast ? "not contiguous (dense in channels_last order)" : "not contiguous";
-    c.verdict.replaceChildren(...(badge ? [h("span", { class: `dln-tensors-badge dln-tensors-${s.kind}`, text: badge }), h("span", { text: `${text} · ` })] : []),
+    c.verdict.replaceChildren(...(badge ? [h("span", { class: `dln-tensors-badge dln-tensors-${s.kind}`, text: badge }),
+      h("span", { text: `${text} · ` })] : []),
       h("span", { text: order }));
   }
 
@@ -1159,7 +1227,8 @@ function render({ model, el }) {
       if (key !== c.key) {
         c.key = key;
         drawProblem(c, problem, i);
-        if (s.shape) { drawVerdict(c, s); drawAxes(c, s, i); drawGrid(c, s); drawMemory(c, s, i); c.sum.title = s.note || ""; }
+        if (s.shape) { drawVerdict(c, s); drawAxes(c, s, i); drawGrid(c, s); drawMemory(c, s, i); c.sum.title = s.note
+          || ""; }
         else c.verdict.textContent = s.skipped ? "waits: a step above it fails" : "";
         if (s.names?.includes(UNKNOWN) && !stages[i - 1].names.includes(UNKNOWN)) {
           c.problem.append(h("div", { text: "“?”: the new axes run across the old ones, so no old name fits. Each mixes elements of several old axes." }));
@@ -1168,7 +1237,8 @@ function render({ model, el }) {
       }
     });
     adder.input.disabled = wanted.length >= MOST_STEPS;
-    shade.input.replaceChildren(...[["element", "number"], ...names().map((v) => [v, `axis ${v}`])].map(([value, text]) => h("option", { value, text })));
+    shade.input.replaceChildren(...[["element", "number"], ...names().map((v) => [v, `axis ${v}`])].map(([value,
+      text]) => h("option", { value, text })));
     shade.set(names().includes(model.get("shade")) ? model.get("shade") : "element");
     paint();
   }
@@ -1183,7 +1253,8 @@ function render({ model, el }) {
     stages.forEach((s, i) => {
       if (!s.shape) return;
       const c = cards[i], at = place(i);
-      s.values.forEach((v, k) => { if (v === e) { light(c.cells[k], "dln-tensors-on"); c.cells[k].setAttribute("aria-selected", "true"); } });
+      s.values.forEach((v, k) => { if (v === e) { light(c.cells[k],
+        "dln-tensors-on"); c.cells[k].setAttribute("aria-selected", "true"); } });
       s.memory.forEach((v, k) => { if (v === e) light(c.strip[k], "dln-tensors-on"); });
       if (at < 0) {
         c.index.forEach((cell) => { cell.textContent = "·"; });
@@ -1209,11 +1280,14 @@ function render({ model, el }) {
     const s = stages[end], at = place(end), which = end ? `step ${end}` : "x";
     let more = "";
     if (along && stages[along.stage]?.shape && place(along.stage) >= 0) {
-      const { axis } = along, w = stages[along.stage], here = unravel(place(along.stage), w.shape), base = w.slots[place(along.stage)] - here[axis] * w.strides[axis];
+      const { axis } = along, w = stages[along.stage], here = unravel(place(along.stage), w.shape),
+        base = w.slots[place(along.stage)] - here[axis] * w.strides[axis];
       more = `\nalong ${w.names[axis]}: slots ${range(w.shape[axis]).map((k) => base + k * w.strides[axis]).join(", ")}`;
     } else if (at >= 0) {
-      const slot = s.slots[at], beside = [s.memory[slot - 1], s.memory[slot + 1]].filter((v) => v !== undefined), row = s.shape[s.shape.length - 1] ?? 1;
-      const next = [at % row ? s.values[at - 1] : undefined, (at + 1) % row ? s.values[at + 1] : undefined].filter((v) => v !== undefined);
+      const slot = s.slots[at], beside = [s.memory[slot - 1], s.memory[slot + 1]].filter((v) => v !== undefined),
+        row = s.shape[s.shape.length - 1] ?? 1;
+      const next = [at % row ? s.values[at - 1] : undefined, (at + 1) % row ? s.values[at
+        + 1] : undefined].filter((v) => v !== undefined);
       more = `\nin ${which}: slot ${slot}, neighbours in memory ${beside.join(" and ") || "none"}, neighbours in its row ${next.join(" and ") || "none"}`;
     }
     const broken = stages.findIndex((stage) => stage.error);
@@ -1225,7 +1299,8 @@ function render({ model, el }) {
   const found = (event) => {
     const cell = event.target.closest?.(".dln-tensors-cell");
     const i = cell ? cards.findIndex((c) => c.root.contains(cell)) : -1;
-    return i < 0 ? null : { i, at: cell.dataset.at === undefined ? stages[i].slots.indexOf(+cell.dataset.slot) : +cell.dataset.at, e: +cell.textContent };
+    return i < 0 ? null : { i, at: cell.dataset.at === undefined
+      ? stages[i].slots.indexOf(+cell.dataset.slot) : +cell.dataset.at, e: +cell.textContent };
   };
   list.addEventListener("pointerover", (event) => {
     const hit = found(event), e = hit ? hit.e : null;
@@ -1251,7 +1326,8 @@ function render({ model, el }) {
       if (i === "") return;
       const [, shape, axes, chain, question, colour = "element"] = EXAMPLES[i];
       cards[0].typed = "";
-      put({ shape: [...shape], names: axes, steps: [...chain], shade: colour, element: Math.min(model.get("element"), prod(shape) - 1) });
+      put({ shape: [...shape], names: axes, steps: [...chain], shade: colour, element: Math.min(model.get("element"),
+        prod(shape) - 1) });
       note.textContent = question;
       draw();
     },
@@ -1269,10 +1345,12 @@ function render({ model, el }) {
   });
   const fill = () => {
     const s = stages.findLast((stage) => stage.shape);
-    adder.input.replaceChildren(...[["choose…", ""], ...suggestions(s.shape, s.names)].map(([text, value]) => h("option", { value, text: value ? `${text}: ${value}` : text })));
+    adder.input.replaceChildren(...[["choose…", ""], ...suggestions(s.shape, s.names)].map(([text, value]) => h("option",
+      { value, text: value ? `${text}: ${value}` : text })));
     adder.set("");
   };
-  const shade = kit.select({ label: "Colour by", value: "element", options: [["element", "number"]], onchange: (value) => put({ shade: value }) });
+  const shade = kit.select({ label: "Colour by", value: "element", options: [["element", "number"]],
+    onchange: (value) => put({ shade: value }) });
   const note = h("div", { class: "dln-tensors-note", "aria-live": "polite" });
   f.controls.classList.add("dln-tensors-controls");
   f.controls.append(adder.node, example.node, shade.node, note);

@@ -301,7 +301,7 @@ def test_nothing_is_cut_and_axe_finds_nothing(widget_page, widget, width, scheme
 
 
 def test_input_to_paint_is_one_frame(widget_page, widget):
-    """A redraw after a key press (all maps of all layers and heads, rollout, readout, code) takes less than a frame, 16 ms."""
+    """A redraw after a key press (all maps of all layers and heads, rollout, readout, code) takes less than 16 ms."""
     page = widget_page(widget)
     numbers(page)
     median = page.evaluate("""async () => {
