@@ -21,8 +21,8 @@ print(middle - start, time.perf_counter() - middle)
 
 def added(module: str, runs: int = 5) -> tuple[float, float]:
     """Median milliseconds of `import torch`, and of importing ``module`` after it."""
-    lines = [subprocess.run([sys.executable, "-c", CHILD.format(module=module)], capture_output=True, text=True, check=True).stdout
-             for _ in range(runs)]
+    call = [sys.executable, "-c", CHILD.format(module=module)]
+    lines = [subprocess.run(call, capture_output=True, text=True, check=True).stdout for _ in range(runs)]
     first, second = zip(*(map(float, line.split()) for line in lines))
     return 1000 * statistics.median(first), 1000 * statistics.median(second)
 

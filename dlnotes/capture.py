@@ -1,10 +1,10 @@
 """Record what happens inside any network, without editing it: activations by module name, and attention weights.
 
-Activations come from forward hooks. Attention comes from a ``TorchFunctionMode``, which sees three things while the model runs:
-``F.scaled_dot_product_attention``, ``F.multi_head_attention_forward``, and a softmax over the last axis whose result goes
-(possibly through dropout, masking or a change of shape) into a matrix product. Fused kernels never make the matrix of weights,
-so it is computed here beside them; the model's own output stays as it is. A kernel that hides all three (a compiled or scripted
-model, a hand-written CUDA kernel) is out of sight, and ``record`` then says that it found nothing.
+Activations come from forward hooks. Attention comes from a ``TorchFunctionMode``, which sees three things while the model
+runs: ``F.scaled_dot_product_attention``, ``F.multi_head_attention_forward``, and a softmax over the last axis whose result
+goes (possibly through dropout, masking or a change of shape) into a matrix product. Fused kernels never make the matrix of
+weights, so it is computed here beside them; the model's own output stays as it is. A kernel that hides all three (a compiled
+or scripted model, a hand-written CUDA kernel) is out of sight, and ``record`` then says that it found nothing.
 """
 
 import inspect
@@ -119,9 +119,9 @@ def record(model: nn.Module, modules: str | Iterable[str] | None = None, attenti
     if modules is not None and silent:
         raise RuntimeError(f"record: expected every module asked for to run, but nothing came from {', '.join(silent)}")
     if attention and not seen.attention:
-        raise RuntimeError(f"record: expected attention in {type(model).__name__}, saw none: no scaled_dot_product_attention, no "
-                           "multi_head_attention_forward, no softmax over the last axis before a matrix product; record an "
-                           "uncompiled model")
+        raise RuntimeError(f"record: expected attention in {type(model).__name__}, saw none: no "
+                           "scaled_dot_product_attention, no multi_head_attention_forward, no softmax over the last axis before a matrix product; "
+                           "record an uncompiled model")
 
 
 def _wanted(names: dict[nn.Module, str], modules: str | Iterable[str] | None, attention: bool) -> set[nn.Module]:
@@ -154,8 +154,9 @@ def _copy(output: Any) -> Any:
 
 
 _SOFTMAX = {torch.softmax, torch.Tensor.softmax, F.softmax, torch.special.softmax}
-_PRODUCT = {torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.__rmatmul__, torch.bmm, torch.Tensor.bmm,
-            torch.mm, torch.Tensor.mm, torch.einsum, torch.baddbmm, torch.Tensor.baddbmm, torch.linalg.matmul}
+_PRODUCT = {torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.__rmatmul__, torch.bmm,
+            torch.Tensor.bmm, torch.mm, torch.Tensor.mm, torch.einsum, torch.baddbmm, torch.Tensor.baddbmm,
+            torch.linalg.matmul}
 _SAME_WEIGHTS = {                                   # what weights may pass through on their way into the product
     F.dropout, torch.dropout, torch.Tensor.masked_fill, torch.masked_fill, torch.Tensor.contiguous, torch.Tensor.clone,
     torch.Tensor.to, torch.Tensor.type, torch.Tensor.type_as, torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16,

@@ -1,8 +1,9 @@
 """Digits on photographed textures: small real pictures with a label and an exact mask, as many as you want.
 
-Each picture is a real handwritten digit (8 × 8 pixels, from the optical recognition data that ship with scikit-learn), enlarged
-and laid with random place, size, slant, brightness and contrast on a crop of a photograph of bricks, grass or gravel (from
-scikit-image). The background is busy, so a network has to find the digit before it can read it, and the mask says where it is.
+Each picture is a real handwritten digit (8 × 8 pixels, from the optical recognition data that ship with scikit-learn),
+enlarged and laid with random place, size, slant, brightness and contrast on a crop of a photograph of bricks, grass or
+gravel (from scikit-image). The background is busy, so a network has to find the digit before it can read it, and the mask
+says where it is.
 
 The two splits share nothing: 1,397 digits and the left three quarters of the photographs are for training, the other 400
 digits and the right quarter are held out. Picture ``i`` is the same in every run: its numbers come from (seed, split, i).
@@ -94,7 +95,8 @@ class DigitsOnTextures(Dataset):
         which = (r[:, 0] * len(self._digits)).long()                                        # b
         stroke = self._place(self._digits[which], r[:, 1:6])                                # b 1 h w, in [0, 1]
         texture = self._crop(r[:, 6:11])                                                    # b 1 h w, mean 0
-        contrast, shift, sign = self.texture * (0.5 + 0.6 * r[:, 11]), 0.35 + 0.3 * r[:, 12], (r[:, 13] < 0.5).float() * 2 - 1
+        contrast, shift = self.texture * (0.5 + 0.6 * r[:, 11]), 0.35 + 0.3 * r[:, 12]
+        sign = (r[:, 13] < 0.5).float() * 2 - 1                                             # light or dark ink
         strength = 0.32 + 0.3 * (r[:, 13] * 2 % 1)
         ground = _column(shift) + _column(contrast) * texture
         ink = _column(shift + sign * strength) + 0.25 * _column(contrast) * texture         # a little texture shows through
@@ -102,17 +104,17 @@ class DigitsOnTextures(Dataset):
         return images, self._labels[which], (stroke > 0.5).float()
 
     def _place(self, digits: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        """Enlarge (b, 1, 10, 10) digits to 30 to 52 pixels, rim included, slanted by up to 12 degrees, anywhere in the picture."""
-        half = (30 + 22 * r[:, 0]) / _SIDE                                                  # of the digit with its rim; picture: 1
+        """Enlarge (b, 1, 10, 10) digits to 30 to 52 pixels, rim included, slanted by up to 12 degrees, and place them."""
+        side = (30 + 22 * r[:, 0]) / _SIDE                                                  # of the digit; the picture's is 1
         angle = (r[:, 1] - 0.5) * 2 * 12 * torch.pi / 180
         narrow = 0.8 + 0.25 * r[:, 2]
-        x, y = ((1 - 0.9 * half) * (2 * r[:, i] - 1) for i in (3, 4))                      # centre, picture from -1 to 1
-        cos, sin = angle.cos() / half, angle.sin() / half
+        x, y = ((1 - 0.9 * side) * (2 * r[:, i] - 1) for i in (3, 4))                      # centre, picture from -1 to 1
+        cos, sin = angle.cos() / side, angle.sin() / side
         row_x = torch.stack([cos / narrow, sin / narrow, -(cos * x + sin * y) / narrow], dim=-1)
         row_y = torch.stack([-sin, cos, sin * x - cos * y], dim=-1)
         grid = F.affine_grid(torch.stack([row_x, row_y], dim=1), [len(r), 1, _SIDE, _SIDE], align_corners=False)
         smooth = F.grid_sample(digits, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        edge = ((smooth - 0.22) / 0.4).clamp(0, 1)                                           # a crisp rim, one or two pixels wide
+        edge = ((smooth - 0.22) / 0.4).clamp(0, 1)                                          # a crisp rim
         return edge * edge * (3 - 2 * edge)                                                 # b 1 h w
 
     def _crop(self, r: torch.Tensor) -> torch.Tensor:
@@ -145,8 +147,8 @@ def _digits(split: str) -> tuple[torch.Tensor, torch.Tensor]:
     try:
         from sklearn.datasets import load_digits
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("DigitsOnTextures: expected scikit-learn for its handwritten digits, which is not installed; "
-                                  "pip install scikit-learn") from error
+        raise ModuleNotFoundError("DigitsOnTextures: expected scikit-learn for its handwritten digits, which is not "
+                                  "installed; pip install scikit-learn") from error
     pixels, labels = load_digits(return_X_y=True)
     order = np.argsort(np.random.default_rng(1797).random(len(pixels)))
     mine = order[_HELD_OUT:] if split == "train" else order[:_HELD_OUT]

@@ -33,7 +33,7 @@ def timm_vit():
 
 
 def torchvision_vit():
-    return torchvision.models.VisionTransformer(image_size=32, patch_size=8, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=64)
+    return torchvision.models.VisionTransformer(32, patch_size=8, num_layers=2, num_heads=2, hidden_dim=32, mlp_dim=64)
 
 
 def torchvision_swin():
@@ -51,7 +51,8 @@ MODELS = {
     "timm Swin": (timm_swin, (1, 3, 56, 56), [(4, 2, 49, 49)] * 2 + [(1, 4, 49, 49)] * 2, "layers.0.blocks.0.attn"),
     "timm Swin, explicit": (timm_swin_explicit, (1, 3, 56, 56), [(4, 2, 49, 49)] * 2 + [(1, 4, 49, 49)] * 2,
                             "layers.0.blocks.0.attn"),
-    "torchvision ViT": (torchvision_vit, (2, 3, 32, 32), [(2, 2, 17, 17)] * 2, "encoder.layers.encoder_layer_0.self_attention"),
+    "torchvision ViT": (torchvision_vit, (2, 3, 32, 32), [(2, 2, 17, 17)] * 2,
+                        "encoder.layers.encoder_layer_0.self_attention"),
     "torchvision Swin": (torchvision_swin, (1, 3, 56, 56), [(4, 2, 49, 49)] * 2 + [(1, 4, 49, 49)] * 2, "features.1.0.attn"),
     "encoder, batch first": (lambda: encoder(batch_first=True), (3, 5, 32), [(3, 4, 5, 5)] * 2, "layers.0.self_attn"),
     "encoder, batch second": (encoder, (5, 3, 32), [(3, 4, 5, 5)] * 2, "layers.0.self_attn"),
@@ -109,7 +110,8 @@ class Sdpa(nn.Module):
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"scale": 0.3}, {"is_causal": True}, {"attn_mask": torch.arange(7) < 4}, {"attn_mask": torch.arange(35.0).view(5, 7)},
+    {}, {"scale": 0.3}, {"is_causal": True}, {"attn_mask": torch.arange(7) < 4},
+    {"attn_mask": torch.arange(35.0).view(5, 7)},
 ], ids=["plain", "scale", "causal", "boolean mask", "float mask"])
 def test_weights_of_scaled_dot_product_attention_give_its_output(options):
     q, k, v = torch.randn(2, 4, 5, 8), torch.randn(2, 4, 7, 8), torch.randn(2, 4, 7, 8)
@@ -181,7 +183,8 @@ def test_attention_outside_the_model_is_not_recorded():
 
 
 @pytest.mark.parametrize("layer, query", [
-    (nn.MultiheadAttention(16, 4), (5, 3, 16)), (nn.MultiheadAttention(16, 4, kdim=16, vdim=16, add_zero_attn=True), (5, 3, 16)),
+    (nn.MultiheadAttention(16, 4), (5, 3, 16)),
+    (nn.MultiheadAttention(16, 4, kdim=16, vdim=16, add_zero_attn=True), (5, 3, 16)),
     (nn.MultiheadAttention(16, 4, batch_first=True, add_bias_kv=True), (3, 5, 16)), (nn.MultiheadAttention(16, 4), (5, 16)),
 ], ids=["batch second", "zero key", "bias key", "one sample"])
 def test_multi_head_attention_and_its_options(layer, query):

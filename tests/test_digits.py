@@ -1,4 +1,4 @@
-"""Digits on textures: exact masks, splits that share nothing, the same pictures in every run; and the ViT trained on them."""
+"""Digits on textures: exact masks, splits that share nothing, the same pictures in every run; and the ViT trained so."""
 
 import builtins
 import json

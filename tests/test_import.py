@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = {"matplotlib", "skimage", "sklearn", "scipy", "anywidget", "ipywidgets", "IPython", "torchvision", "timm", "pandas", "PIL"}
+HEAVY = {"matplotlib", "skimage", "sklearn", "scipy", "anywidget", "ipywidgets", "IPython", "torchvision", "timm", "PIL"}
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -21,8 +21,10 @@ def test_names_have_a_default_for_every_number_of_axes():
 
 @pytest.mark.parametrize(("arguments", "says"), [
     ({"shape": (10, 10)}, "at most 96 elements"), ({"shape": ()}, "one to six sizes"), ({"shape": (2, 0)}, "at least 1"),
-    ({"shape": (1,) * 7}, "one to six sizes"), ({"names": "b h"}, "3 different names"), ({"names": "b b w"}, "3 different names"),
-    ({"names": "b h w!"}, "3 different names"), ({"steps": ["t()"] * 11}, "at most 10 steps"), ({"element": 24}, "from 0 to 23"),
+    ({"shape": (1,) * 7}, "one to six sizes"), ({"names": "b h"}, "3 different names"),
+    ({"names": "b b w"}, "3 different names"),
+    ({"names": "b h w!"}, "3 different names"), ({"steps": ["t()"] * 11}, "at most 10 steps"),
+    ({"element": 24}, "from 0 to 23"),
     ({"element": -1}, "from 0 to 23"),
 ])
 def test_arguments_that_do_not_fit_are_refused_with_a_remedy(arguments, says):
@@ -31,13 +33,15 @@ def test_arguments_that_do_not_fit_are_refused_with_a_remedy(arguments, says):
     assert str(caught.value).startswith("TensorShapes: expected ") and ";" in str(caught.value)
 
 
-@pytest.mark.parametrize("arguments", [{"shape": 24}, {"shape": (2.5, 4)}, {"shape": "ab"}, {"steps": "flatten()"}, {"steps": [1]}])
+@pytest.mark.parametrize("arguments", [{"shape": 24}, {"shape": (2.5, 4)}, {"shape": "ab"}, {"steps": "flatten()"},
+    {"steps": [1]}])
 def test_arguments_of_the_wrong_type_are_refused(arguments):
     with pytest.raises(TypeError, match="TensorShapes: expected"):
         TensorShapes(**arguments)
 
 
-@pytest.mark.parametrize("step", ["__import__('os')", "x.numpy()", "open('a')", "x.__class__", "torch.save(x, 'a')", "(lambda: x)()", "1 + 1"])
+@pytest.mark.parametrize("step", ["__import__('os')", "x.numpy()", "open('a')", "x.__class__", "torch.save(x, 'a')",
+    "(lambda: x)()", "1 + 1"])
 def test_a_step_is_read_and_never_executed_as_code(step):
     import torch
 
@@ -46,7 +50,8 @@ def test_a_step_is_read_and_never_executed_as_code(step):
 
 
 def test_the_still_picture_is_small_and_described():
-    for widget in (TensorShapes(), TensorShapes((1, 2, 4, 4), steps=["view(1, 2, 2, 2, 2, 2)", "permute(0, 2, 4, 1, 3, 5)", "foo()"]),
+    for widget in (TensorShapes(), TensorShapes((1, 2, 4, 4),
+        steps=["view(1, 2, 2, 2, 2, 2)", "permute(0, 2, 4, 1, 3, 5)", "foo()"]),
                    TensorShapes((96,), steps=["x[5]"])):
         picture = widget.still()
         assert picture.startswith(b"\x89PNG") and len(picture) < 60_000

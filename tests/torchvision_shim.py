@@ -1,8 +1,8 @@
 """Import torchvision (and timm, which needs it) beside a CPU build of torch.
 
-A torchvision that was built for CUDA registers its operators only with a CUDA torch; beside a CPU torch its import fails with
-"operator torchvision::nms does not exist". Defining the two schemas that it looks up is enough for everything that the tests
-use: none of them calls these operators. Import this module before torchvision or timm.
+A torchvision that was built for CUDA registers its operators only with a CUDA torch; beside a CPU torch its import fails
+with "operator torchvision::nms does not exist". Defining the two schemas that it looks up is enough for
+everything that the tests use: none of them calls these operators. Import this module before torchvision or timm.
 """
 
 import torch

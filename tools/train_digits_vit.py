@@ -4,8 +4,8 @@
 
 About a quarter of an hour on one CPU core. Every step draws new pictures, so no picture is seen twice; the held-out set is
 made of digits and parts of the photographs that training never touches. Two helps make it that fast: the texture grows from
-flat grey to the full photograph during the first third, and the patch tokens learn from the masks which digit they show, through
-a second head that is thrown away.
+flat grey to the full photograph during the first third, and the patch tokens learn from the masks which digit they show,
+through a second head that is thrown away.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from dlnotes.device import pick_device, seed_everything
 from dlnotes.digits import DigitsOnTextures
 from dlnotes.models import create
 
+WEIGHTS = Path(__file__).parent.parent / "dlnotes" / "weights" / "vit_digits.safetensors"
 HELD_OUT = 2000
 MEAN, STD = 0.5, 0.2
 
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "dlnotes" / "weights" / "vit_digits.safetensors")
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
     args = parser.parse_args()
 
     seed_everything(args.seed)
@@ -64,7 +65,8 @@ def main() -> None:
     model.pos_embed.data[0, 1:] = 0.5 * sinusoidal_positions_2d(*model.grid, dim)       # where learning starts from
     patch_head = torch.nn.Linear(dim, 11)                           # only for training: which digit a patch shows, or none
     model, patch_head = model.to(device), patch_head.to(device)
-    optimizer = torch.optim.AdamW([*model.parameters(), *patch_head.parameters()], lr=args.lr, weight_decay=0.05, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW([*model.parameters(), *patch_head.parameters()], lr=args.lr, weight_decay=0.05,
+                                  betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
         (step + 1) / (0.05 * args.steps), 0.5 * (1 + math.cos(math.pi * step / args.steps))))
     pictures, start = DigitsOnTextures("train", args.steps * args.batch, seed=args.seed), time.time()
@@ -91,10 +93,12 @@ def main() -> None:
     card = {
         "model": "vit_digits",
         "parameters": sum(p.numel() for p in model.parameters()),
-        "command": f"python tools/train_digits_vit.py --steps {args.steps} --batch {args.batch} --lr {args.lr} --seed {args.seed}",
+        "command": f"python tools/train_digits_vit.py --steps {args.steps} --batch {args.batch} --lr {args.lr} "
+                   f"--seed {args.seed}",
         "seed": args.seed,
-        "data": "dlnotes.digits.DigitsOnTextures: scikit-learn's handwritten digits (UCI optical recognition of handwritten digits) "
-                "on scikit-image's photographs brick, grass and gravel; training and held-out share no digit and no pixel of texture",
+        "data": "dlnotes.digits.DigitsOnTextures: scikit-learn's handwritten digits (UCI optical recognition of handwritten "
+                "digits) on scikit-image's photographs brick, grass and gravel; training and held-out pictures share no "
+                "digit and no pixel of texture",
         "training_pictures": args.steps * args.batch,
         "held_out_accuracy": accuracy(model, HELD_OUT),
         "held_out_pictures": HELD_OUT,

@@ -11,6 +11,6 @@ from .sparse import topk_attention, topk_mask
 
 __all__ = [
     "AttentionCost", "MultiHeadAttention", "attention", "attention_cost", "attention_rollout", "attention_scores",
-    "attention_weights", "causal_mask", "explicit_attention", "local_attention", "local_mask", "measure_peak", "padding_mask",
-    "sinusoidal_positions", "sinusoidal_positions_2d", "topk_attention", "topk_mask",
+    "attention_weights", "causal_mask", "explicit_attention", "local_attention", "local_mask", "measure_peak",
+    "padding_mask", "sinusoidal_positions", "sinusoidal_positions_2d", "topk_attention", "topk_mask",
 ]

@@ -6,7 +6,7 @@ __all__ = ["broadcast", "check_count", "check_mask", "check_qkv"]
 
 
 def broadcast(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that all broadcast to, or None. (``torch.broadcast_shapes`` loads sympy at its first call: 35 MiB, half a second.)"""
+    """The shape that all broadcast to, or None. ``torch.broadcast_shapes`` loads sympy at its first call, some 35 MiB."""
     result = [1] * max(map(len, shapes))
     for shape in shapes:
         for axis in range(-len(shape), 0):
@@ -56,4 +56,5 @@ def check_mask(function: str, mask: torch.Tensor, scores: tuple[int, ...], dtype
         raise TypeError(f"{function}: expected a boolean mask (True = may attend) or one of dtype {dtype} to be added, "
                         f"got {mask.dtype}; convert with mask.bool() or mask.to({dtype})")
     if broadcast(mask.shape, scores) != tuple(scores):
-        raise ValueError(f"{function}: expected a mask that broadcasts to the scores {tuple(scores)}, got {tuple(mask.shape)}")
+        raise ValueError(f"{function}: expected a mask that broadcasts to the scores {tuple(scores)}, "
+                         f"got {tuple(mask.shape)}")

@@ -48,7 +48,8 @@ class AttentionCost:
 
         kind = str(self.dtype).removeprefix("torch.")
         return "\n".join([
-            f"attention, scores ({self.batch}, {self.heads}, {self.tokens}, {self.tokens}), {kind}, head width {self.head_dim}",
+            f"attention, scores ({self.batch}, {self.heads}, {self.tokens}, {self.tokens}), {kind}, "
+            f"head width {self.head_dim}",
             f"  q, k, v             {gib(self.qkv_bytes)}",
             f"  scores              {gib(self.score_bytes)}",
             f"  extra, explicit     {gib(self.explicit_extra_bytes)}",
@@ -57,7 +58,8 @@ class AttentionCost:
         ])
 
 
-def attention_cost(tokens: int, head_dim: int, heads: int, batch: int = 1, dtype: torch.dtype = torch.float32) -> AttentionCost:
+def attention_cost(tokens: int, head_dim: int, heads: int, batch: int = 1,
+                   dtype: torch.dtype = torch.float32) -> AttentionCost:
     """Predict the cost of one self-attention.
 
     Args:
@@ -95,8 +97,8 @@ def measure_peak(statement: str, setup: str = "", device: str = "cpu", timeout: 
     """Peak memory that one statement needs above what was held before it, measured in a fresh Python process.
 
     Used like ``timeit``: both arguments are source text, ``torch`` is imported, and gradients are off. On the CPU it is the
-    resident set of the process, exact to a few MiB (what loads at first use counts, unless the setup uses it before); on CUDA
-    the allocator's count.
+    resident set of the process, exact to a few MiB (what loads at first use counts, unless the setup uses it before); on
+    CUDA the allocator's count.
 
     Args:
         statement: what to measure, for example ``"explicit_attention(q, k, v)"``.
@@ -125,7 +127,7 @@ def measure_peak(statement: str, setup: str = "", device: str = "cpu", timeout: 
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"measure_peak: {statement!r} took longer than {timeout:g} s") from None
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode} (a process killed for memory ends so)"]
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}, as when killed for memory"]
         raise RuntimeError(f"measure_peak: {statement!r} failed: {last[0]}")
     return max(0, int(done.stdout.strip().splitlines()[-1]))
 

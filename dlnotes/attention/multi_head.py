@@ -68,7 +68,8 @@ class MultiHeadAttention(nn.Module):
         context = x if context is None else context
         for name, tensor, width in (("x", x, self.dim), ("context", context, self.dim_context)):
             if tensor.ndim != 3 or tensor.shape[-1] != width:
-                raise ValueError(f"MultiHeadAttention: expected {name} of shape (b, tokens, {width}), got {tuple(tensor.shape)}")
+                raise ValueError(f"MultiHeadAttention: expected {name} of shape (b, tokens, {width}), "
+                                 f"got {tuple(tensor.shape)}")
         if x.shape[0] != context.shape[0]:
             raise ValueError("MultiHeadAttention: expected x and context with the same batch size, "
                              f"got {tuple(x.shape)} and {tuple(context.shape)}")

@@ -32,8 +32,8 @@ def attention_rollout(attentions: Sequence[torch.Tensor]) -> torch.Tensor:
     shapes = [tuple(getattr(a, "shape", ())) for a in attentions]
     tokens = {(*s[:-3], *s[-2:]) for s in shapes}
     if not attentions or len(tokens) != 1 or any(len(s) not in (3, 4) or s[-1] != s[-2] for s in shapes):
-        raise ValueError("attention_rollout: expected one tensor (b, heads, n, n) or (heads, n, n) per layer, with the same b "
-                         f"and n in all, got {shapes}; models with windows or pooling between layers have no rollout")
+        raise ValueError("attention_rollout: expected one tensor (b, heads, n, n) or (heads, n, n) per layer, with the same "
+                         f"b and n in all, got {shapes}; models with windows or pooling between layers have no rollout")
     result = None
     for weights in attentions:
         step = weights.mean(dim=-3)                                                 # (b, n, n)

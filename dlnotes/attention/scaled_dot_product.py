@@ -112,7 +112,8 @@ def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Ten
         dropout: probability with which a weight is set to zero. Pass 0.0 outside training.
 
     Returns:
-        Output (..., n, e). A query that may attend to nothing gets zeros.
+        Output (..., n, e). A query that may attend to nothing gets zeros (``dlnotes.capture``, which sees what the kernel is
+        given, records equal weights for it).
 
     Raises:
         ValueError, TypeError: if shapes, dtypes or devices do not fit.

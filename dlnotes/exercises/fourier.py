@@ -95,7 +95,7 @@ def inverse(answer):
         if _same(got, forward) or _same(got, forward / (h * w)):
             raise Hint("That is the forward transform again: the inverse uses the conjugate matrices.")
         expect_equal(got, picture, hint="Rows from the left, columns from the right, both conjugated, divided by h * w.")
-    return "Applying the forward transform twice gives the picture turned by half a turn; try it."
+    return "Applying the forward transform twice gives the picture turned by half a turn, times h w; try it."
 
 
 @exercise("fourier.uncenter")

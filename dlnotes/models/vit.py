@@ -251,8 +251,8 @@ def deit_small(**config) -> VisionTransformer:
 
 def vit_digits(**config) -> VisionTransformer:
     """The small ViT of the widgets, for grey 64 × 64 digits on textures; :func:`load_vit_digits` has it trained."""
-    return _build("vit_digits", {"image_size": 64, "patch_size": 8, "in_channels": 1, "num_classes": 10, "dim": 96, "depth": 4,
-                                 "heads": 4, "mlp_ratio": 3.0}, config)
+    return _build("vit_digits", {"image_size": 64, "patch_size": 8, "in_channels": 1, "num_classes": 10, "dim": 96,
+                                 "depth": 4, "heads": 4, "mlp_ratio": 3.0}, config)
 
 
 def load_vit_digits(path: str | Path | None = None) -> VisionTransformer:

@@ -18,19 +18,25 @@ def _read(name: str) -> str:
 
 def names() -> list[str]:
     """Names of all widget modules (file stems)."""
-    return sorted(path.stem for path in _HERE.glob("*.js") if path.stem not in _SHARED)
+    return sorted(path.stem for path in _HERE.glob("*.js") if path.stem not in _SHARED and "." not in path.stem)
+
+
+def _own(name: str) -> str:
+    """A widget's own source: its parts in order (tensors.1-strides.js, ...), then its page (tensors.js)."""
+    parts = sorted(path.name for path in _HERE.glob(f"{name}.*.js"))
+    return "\n".join(map(_read, [*parts, f"{name}.js"]))
 
 
 @cache
 def module_source(name: str) -> str:
     """The ES module of a widget: the shared kit, then the widget's own file. This is what anywidget loads."""
-    return f"{_read('kit.js')}\n{_read(name + '.js')}"
+    return f"{_read('kit.js')}\n{_own(name)}"
 
 
 @cache
 def classic_script(name: str) -> str:
     """The widget's own file as a classic script that registers itself, so that a page opened from a folder can load it."""
-    source = re.sub(r"(?m)^export default ", "const widget = ", _read(name + ".js"))
+    source = re.sub(r"(?m)^export default ", "const widget = ", _own(name))
     source = re.sub(r"(?m)^export const ", "const ", source)
     if re.search(r"(?m)^(export|import)\b", source):
         raise ValueError(f"widgets/{name}.js: expected only `export default` and `export const kernels`, found another export or import")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from math import prod
+from operator import add, floordiv, mul, sub
 
 import einops
 import torch
@@ -75,8 +76,8 @@ class TensorShapes(Widget):
         if len(steps) > MOST_STEPS:
             raise ValueError(f"TensorShapes: expected at most {MOST_STEPS} steps, got {len(steps)}; use two widgets")
         if not isinstance(element, int) or not 0 <= element < max(prod(sizes), 8):
-            raise ValueError(f"TensorShapes: expected element from 0 to {prod(sizes) - 1}, got {element!r}; elements are numbered "
-                             "in the order of memory")
+            raise ValueError(f"TensorShapes: expected element from 0 to {prod(sizes) - 1}, got {element!r}; elements are "
+                             "numbered in the order of memory")
         super().__init__(shape=sizes, names=_axis_names(sizes, names), steps=list(steps), title=title or "",
                          element=min(element, prod(sizes) - 1))
 
@@ -136,9 +137,10 @@ def _sizes(shape: Sequence[int]) -> list[int]:
 
 def _axis_names(sizes: list[int], names: str | None) -> str:
     words = (_NAMES[len(sizes)] if names is None else names).split()
-    if len(words) != len(sizes) or len(set(words)) < len(words) or not all(re.fullmatch("[A-Za-z][A-Za-z0-9]*", w) for w in words):
-        raise ValueError(f"TensorShapes: expected {len(sizes)} different names of letters and digits for shape {tuple(sizes)}, "
-                         f"got {names!r}; for example names={_NAMES[len(sizes)]!r}")
+    proper = all(re.fullmatch("[A-Za-z][A-Za-z0-9]*", word) for word in words)
+    if len(words) != len(sizes) or len(set(words)) < len(words) or not proper:
+        raise ValueError(f"TensorShapes: expected {len(sizes)} different names of letters and digits for shape "
+                         f"{tuple(sizes)}, got {names!r}; for example names={_NAMES[len(sizes)]!r}")
     return " ".join(words)
 
 
@@ -163,8 +165,8 @@ def _run(x: torch.Tensor, step: str) -> torch.Tensor:
             case ast.UnaryOp(ast.USub(), operand):
                 return -value(operand)
             case ast.BinOp(left, op, right) if type(op) in (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv):
-                a, b = value(left), value(right)
-                return {ast.Add: a.__add__, ast.Sub: a.__sub__, ast.Mult: a.__mul__, ast.FloorDiv: a.__floordiv__}[type(op)](b)
+                by = {ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.FloorDiv: floordiv}[type(op)]
+                return by(value(left), value(right))
             case ast.Attribute(ast.Name("torch"), "channels_last" | "contiguous_format" as name):
                 return getattr(torch, name)
             case ast.Attribute(ast.Name("x"), name) if name in _ATTRIBUTES:
@@ -174,8 +176,8 @@ def _run(x: torch.Tensor, step: str) -> torch.Tensor:
             case ast.Subscript(target, key):
                 return value(target)[value(key)]
             case ast.Call(function, args, words):
-                given = [value(arg) for arg in args]
-                return operation(function, given and given[0] is x)(*given, **{word.arg: value(word.value) for word in words})
+                given, named = [value(arg) for arg in args], {word.arg: value(word.value) for word in words}
+                return operation(function, given and given[0] is x)(*given, **named)
         raise NameError(f"{ast.unparse(node)} is not an operation of this widget")
 
     def operation(node: ast.AST, has_x: bool):
@@ -197,11 +199,12 @@ def _run(x: torch.Tensor, step: str) -> torch.Tensor:
 def _draw_stage(axis, top: float, step: str, y, count: int, element: int) -> None:
     """One stage of the still picture: a line of text, the blocks side by side. Blocks that find no room are counted."""
     if isinstance(y, Exception):
-        axis.text(0, top, f"{step}   {type(y).__name__}: this step fails; the live widget says why", color=plots.token("network"),
-                  fontsize=9, va="center")
+        axis.text(0, top, f"{step}   {type(y).__name__}: this step fails; the live widget says why",
+                  color=plots.token("network"), fontsize=9, va="center")
         return
     axis.text(0, top, f"{step}   shape {tuple(y.shape)}, strides {y.stride()}, "
-              f"{'contiguous' if y.is_contiguous() else 'not contiguous'}", fontsize=9, va="center", color=plots.token("ink"))
+              f"{'contiguous' if y.is_contiguous() else 'not contiguous'}", fontsize=9, va="center",
+              color=plots.token("ink"))
     rows, columns = (1, 1, *y.shape)[-2:]
     blocks, left = y.reshape(-1, rows, columns), 0.0
     for b, block in enumerate(blocks):
@@ -210,7 +213,8 @@ def _draw_stage(axis, top: float, step: str, y, count: int, element: int) -> Non
             break
         for i, cell in enumerate(block.flatten().tolist()):
             (r, k), level, lit = divmod(i, columns), cell / max(count - 1, 1), cell == element
-            axis.add_patch(Rectangle((left + k, top + 0.7 + r), 0.94, 0.94, edgecolor=plots.token("reader"), linewidth=2 if lit else 0,
+            axis.add_patch(Rectangle((left + k, top + 0.7 + r), 0.94, 0.94, edgecolor=plots.token("reader"),
+                                     linewidth=2 if lit else 0,
                                      facecolor=plots.token("paper") if lit else colormaps[plots.MAGNITUDE](level)))
             axis.text(left + k + 0.47, top + 1.17 + r, str(cell), ha="center", va="center", fontsize=7,
                       color=plots.token("reader") if lit else "black" if level > 0.45 else "white")

@@ -18,7 +18,12 @@ NAMESPACE = {"torch": torch, "rearrange": einops.rearrange, **_FUNCTIONS}
 
 def by_torch(x, step):
     """The truth: Python evaluates the step as a reader would type it."""
-    text = step if step.startswith("x") else f"x.{step}" if step.split("(")[0] not in NAMESPACE else step.replace("(", "(x, ", 1)
+    if step.startswith("x"):
+        text = step
+    elif step.split("(")[0] in NAMESPACE:
+        text = step.replace("(", "(x, ", 1)
+    else:
+        text = f"x.{step}"
     return eval(text.replace("(x, )", "(x)"), {**NAMESPACE, "x": x})
 
 
@@ -112,13 +117,17 @@ def random_step(rng, x):
     k = rng.randint(1, 3)
     choices = [
         (f"view({new})", 4), (f"reshape({new})", 3), (f"view(({new},))", 1), (f"permute({', '.join(map(str, order))})", 5),
-        (f"transpose({axis()}, {axis()})", 3), (f"flatten({axis()})", 1), (f"flatten({axis()}, {axis()})", 2), ("flatten()", 1),
+        (f"transpose({axis()}, {axis()})", 3), (f"flatten({axis()})", 1), (f"flatten({axis()}, {axis()})", 2),
+        ("flatten()", 1),
         (f"unsqueeze({rng.randint(-n - 1, n + 1)})", 1), ("squeeze()", 1), (f"squeeze({axis()})", 1), ("contiguous()", 1),
-        ("contiguous(memory_format=torch.channels_last)", 2 if n == 4 else 0.2), ("to(memory_format=torch.channels_last)", n == 4),
+        ("contiguous(memory_format=torch.channels_last)", 2 if n == 4 else 0.2),
+        ("to(memory_format=torch.channels_last)", n == 4),
         (f"expand({', '.join(map(str, expand))})", 2), (f"x[{', '.join(items)}]", 3), ("mT", 0.5), ("t()", 0.5),
         (f"unflatten({axis()}, ({rng.randint(1, 3)}, -1))", 1), (random_pattern(rng, x), 5),
-        *[(f"{name}({k})", 3 if n == 4 else 0.1) for name in ("patchify", "window_partition", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle")],
-        ("patch_merging()", 3 if n == 4 else 0.1), ("to_tokens()", n == 4), (f"to_map({k}, {x.shape[1] // k if n > 1 else 1})", n == 3),
+        *[(f"{name}({k})", 3 if n == 4 else 0.1) for name in ("patchify", "window_partition", "pixel_shuffle",
+            "pixel_unshuffle", "channel_shuffle")],
+        ("patch_merging()", 3 if n == 4 else 0.1), ("to_tokens()", n == 4),
+        (f"to_map({k}, {x.shape[1] // k if n > 1 else 1})", n == 3),
     ]
     return rng.choices([c for c, _ in choices], [float(w) for _, w in choices])[0]
 
@@ -204,11 +213,13 @@ def test_the_rule_of_view_agrees_with_pytorch(kernels, page):
 
 
 FAILURES = [
-    (["permute(0, 2, 1)", "view(2, -1)"], "RuntimeError"), (["view(5, -1)"], "RuntimeError"), (["view(7, 2)"], "RuntimeError"),
+    (["permute(0, 2, 1)", "view(2, -1)"], "RuntimeError"), (["view(5, -1)"], "RuntimeError"),
+    (["view(7, 2)"], "RuntimeError"),
     (["view(-1, -1)"], "RuntimeError"), (["view(2, -2, 3)"], "RuntimeError"), (["permute(0, 1)"], "RuntimeError"),
     (["permute(0, 1, 1)"], "RuntimeError"), (["permute(0, 1, 3)"], "IndexError"), (["transpose(0, 3)"], "IndexError"),
     (["flatten(2, 1)"], "RuntimeError"), (["unsqueeze(4)"], "IndexError"), (["expand(3, 3, 4)"], "RuntimeError"),
-    (["expand(2, 3)"], "RuntimeError"), (["x[5]"], "IndexError"), (["x[:, :, :, 0]"], "IndexError"), (["x[::-1]"], "ValueError"),
+    (["expand(2, 3)"], "RuntimeError"), (["x[5]"], "IndexError"), (["x[:, :, :, 0]"], "IndexError"),
+    (["x[::-1]"], "ValueError"),
     (["unflatten(2, (2, 3))"], "RuntimeError"), (["t()"], "RuntimeError"), (["x.foo()"], "AttributeError"),
     (["x.patchify(2)"], "AttributeError"), (["view(h, 2)"], "NameError"),
     (['rearrange("b h -> h b")'], "EinopsError"), (['rearrange("b h w -> b w")'], "EinopsError"),
@@ -232,7 +243,8 @@ def test_errors_are_those_of_pytorch_and_einops(kernels):
         assert error["kind"] == type(caught.value).__name__ == kind, steps
         said = str(caught.value)
         if steps[-1].split("(")[0] in _FUNCTIONS and "rearrange" not in steps[-1]:
-            assert error["message"].rsplit("; ", 1)[0] == said.rsplit("; ", 1)[0]  # the remedy stands in the widget's own words
+            # the remedy stands in the widget's own words
+            assert error["message"].rsplit("; ", 1)[0] == said.rsplit("; ", 1)[0]
         elif "Could not infer" in said:  # einops prints a set, in any order
             assert "Could not infer sizes for" in error["message"]
         else:
@@ -240,13 +252,19 @@ def test_errors_are_those_of_pytorch_and_einops(kernels):
 
 
 TYPED = [
-    ("", "Empty"), ("view(2, -1", "SyntaxError"), ("view(2, )-1)", "SyntaxError"), ("view(2 12)", "SyntaxError"), ("view", "Not called"),
+    ("", "Empty"), ("view(2, -1", "SyntaxError"), ("view(2, )-1)", "SyntaxError"), ("view(2 12)", "SyntaxError"),
+    ("view", "Not called"),
     ("T()", "TypeError"), ("view(2.0, 12)", "TypeError"), ("flatten('a')", "TypeError"), ("flatten(dim=1)", "TypeError"),
-    ("transpose(1)", "TypeError"), ("rearrange(2)", "TypeError"), ('rearrange("b h w -> b h w)', "SyntaxError"), ("x[[0, 1]]", "Not here"),
-    ("x[]", "SyntaxError"), ("x", "NameError"), ("x.", "SyntaxError"), ("§", "SyntaxError"), ("permute(0, 2, 1).view(2, -1)", "One at a time"),
-    ("x[5:]", "Nothing left"), ("expand(9, 2, 3, 4)", "Too large here"), ("view(24 // 0)", "ZeroDivisionError"), ("foo(2)", "NameError"),
-    ("view(x.size(9), -1)", "IndexError"), ("view(torch.float)", "TypeError"), ("permute()", "RuntimeError"), ("__proto__()", "NameError"),
-    ("constructor(1)", "NameError"), ("x.toString()", "AttributeError"), ("x[1:2:3:4]", "SyntaxError"), ("squeeze(0, 1, 2)", None),
+    ("transpose(1)", "TypeError"), ("rearrange(2)", "TypeError"), ('rearrange("b h w -> b h w)', "SyntaxError"),
+    ("x[[0, 1]]", "Not here"),
+    ("x[]", "SyntaxError"), ("x", "NameError"), ("x.", "SyntaxError"), ("§", "SyntaxError"),
+    ("permute(0, 2, 1).view(2, -1)", "One at a time"),
+    ("x[5:]", "Nothing left"), ("expand(9, 2, 3, 4)", "Too large here"), ("view(24 // 0)", "ZeroDivisionError"),
+    ("foo(2)", "NameError"),
+    ("view(x.size(9), -1)", "IndexError"), ("view(torch.float)", "TypeError"), ("permute()", "RuntimeError"),
+    ("__proto__()", "NameError"),
+    ("constructor(1)", "NameError"), ("x.toString()", "AttributeError"), ("x[1:2:3:4]", "SyntaxError"),
+    ("squeeze(0, 1, 2)", None),
 ]
 
 
@@ -258,8 +276,10 @@ def test_whatever_is_typed_gets_an_answer(kernels):
 
 
 SPELLINGS = [
-    "x = x.permute(0, 2, 1)", ".permute(0,2,1)", "permute((0, 2, 1))", "permute(dims=[0, 2, 1])", "torch.permute(x, (0, 2, 1))",
-    "transpose(dim0=1, dim1=2)", "x.mT", "mT", " x.transpose( -1 , -2 ) ", 'rearrange(x, "b h w -> b w h")', "rearrange('b h w -> b w h')",
+    "x = x.permute(0, 2, 1)", ".permute(0,2,1)", "permute((0, 2, 1))", "permute(dims=[0, 2, 1])",
+    "torch.permute(x, (0, 2, 1))",
+    "transpose(dim0=1, dim1=2)", "x.mT", "mT", " x.transpose( -1 , -2 ) ", 'rearrange(x, "b h w -> b w h")',
+    "rearrange('b h w -> b w h')",
     "einops.rearrange(x, 'b ... w -> b w ...')", "swapaxes(1, 2)",
 ]
 
@@ -276,10 +296,13 @@ def test_spellings_of_one_operation(kernels):
 
 
 NAMES = [
-    (["flatten(1)"], ["b", "(h w)"]), (["flatten(1)", "view(2, 3, 4)"], ["b", "h", "w"]), (["view(2, 3, 2, 2)"], ["b", "h", "w₁", "w₂"]),
+    (["flatten(1)"], ["b", "(h w)"]), (["flatten(1)", "view(2, 3, 4)"], ["b", "h", "w"]),
+    (["view(2, 3, 2, 2)"], ["b", "h", "w₁", "w₂"]),
     (["view(2, 3, 2, 2)", "view(2, 3, 4)"], ["b", "h", "w"]), (["view(2, 6, 2)"], ["b", "(h w₁)", "w₂"]),
-    (["permute(2, 0, 1)", "reshape(8, 3)"], ["(w b)", "h"]), (["reshape(2, 4, 3)"], ["b", "?", "?"]), (["x[:, None]"], ["b", "1", "h", "w"]),
-    (["unsqueeze(0)", "flatten(2)"], ["1", "b", "(h w)"]), (["x[:, ::2]"], ["b", "h", "w"]), (["view(x.size(0), -1)"], ["b", "(h w)"]),
+    (["permute(2, 0, 1)", "reshape(8, 3)"], ["(w b)", "h"]), (["reshape(2, 4, 3)"], ["b", "?", "?"]),
+    (["x[:, None]"], ["b", "1", "h", "w"]),
+    (["unsqueeze(0)", "flatten(2)"], ["1", "b", "(h w)"]), (["x[:, ::2]"], ["b", "h", "w"]),
+    (["view(x.size(0), -1)"], ["b", "(h w)"]),
     (['rearrange("n r c -> c (n r)")'], ["c", "(n r)"]),
 ]
 
@@ -361,7 +384,8 @@ def test_arrow_keys_walk_through_a_tensor(widget_page):
     page = widget_page(TensorShapes(element=0))
     grid = page.locator(".dln-tensors-grid").nth(1)
     grid.focus()
-    for key, element in [("ArrowRight", 4), ("ArrowDown", 5), ("End", 9), ("ArrowRight", 2), ("Home", 2), ("ArrowUp", 1), ("ArrowUp", 0)]:
+    for key, element in [("ArrowRight", 4), ("ArrowDown", 5), ("End", 9), ("ArrowRight", 2), ("Home", 2), ("ArrowUp", 1),
+        ("ArrowUp", 0)]:
         page.keyboard.press(key)
         assert f"element {element}:" in readout(page), key
     assert page.locator(f"#{grid.get_attribute('aria-activedescendant')}").text_content() == "0"
@@ -449,17 +473,20 @@ def test_nothing_is_cut_and_axe_finds_nothing(widget_page, width, scheme):
     page.locator("summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(page)
-    serious = [(v["id"], [n["html"][:120] for n in v["nodes"]][:3]) for v in found["violations"] if v["id"] not in ("page-has-heading-one",)]
+    serious = [(v["id"], [node["html"][:120] for node in v["nodes"]][:3]) for v in found["violations"]
+               if v["id"] != "page-has-heading-one"]
     assert serious == []
 
 
 def test_pointing_is_shown_within_a_frame(widget_page):
-    page = widget_page(TensorShapes((2, 4, 12), steps=["permute(2, 0, 1)", "contiguous()", "flatten()", "view(4, 24)", "mT", "reshape(-1)"]))
+    page = widget_page(TensorShapes((2, 4, 12), steps=["permute(2, 0, 1)", "contiguous()", "flatten()", "view(4, 24)",
+        "mT", "reshape(-1)"]))
     spent = page.evaluate("""() => {
       const cells = [...document.querySelectorAll('.dln-tensors-cell[data-at]')], times = [];
       for (let k = 0; k < 20; k++) {
         const start = performance.now();
-        document.querySelector('.dln-tensors-grid').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight', bubbles: true}));
+        document.querySelector('.dln-tensors-grid').dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight',
+            bubbles: true}));
         times.push(performance.now() - start);
       }
       return times.sort((a, b) => a - b)[10];
