@@ -95,17 +95,17 @@ class DigitsOnTextures(Dataset):
         which = (r[:, 0] * len(self._digits)).long()                                        # b
         stroke = self._place(self._digits[which], r[:, 1:6])                                # b 1 h w, in [0, 1]
         texture = self._crop(r[:, 6:11])                                                    # b 1 h w, mean 0
-        contrast, shift = self.texture * (0.5 + 0.6 * r[:, 11]), 0.35 + 0.3 * r[:, 12]
+        contrast, shift = self.texture * (0.5 + 0.5 * r[:, 11]), 0.35 + 0.3 * r[:, 12]
         sign = (r[:, 13] < 0.5).float() * 2 - 1                                             # light or dark ink
-        strength = 0.32 + 0.3 * (r[:, 13] * 2 % 1)
+        strength = 0.36 + 0.28 * (r[:, 13] * 2 % 1)
         ground = _column(shift) + _column(contrast) * texture
         ink = _column(shift + sign * strength) + 0.25 * _column(contrast) * texture         # a little texture shows through
         images = (ground + stroke * (ink - ground)).clamp(0, 1)                             # b 1 h w
         return images, self._labels[which], (stroke > 0.5).float()
 
     def _place(self, digits: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        """Enlarge (b, 1, 10, 10) digits to 30 to 52 pixels, rim included, slanted by up to 12 degrees, and place them."""
-        side = (30 + 22 * r[:, 0]) / _SIDE                                                  # of the digit; the picture's is 1
+        """Enlarge (b, 1, 10, 10) digits to 34 to 54 pixels, rim included, slanted by up to 12 degrees, and place them."""
+        side = (34 + 20 * r[:, 0]) / _SIDE                                                  # of the digit; the picture's is 1
         angle = (r[:, 1] - 0.5) * 2 * 12 * torch.pi / 180
         narrow = 0.8 + 0.25 * r[:, 2]
         x, y = ((1 - 0.9 * side) * (2 * r[:, i] - 1) for i in (3, 4))                      # centre, picture from -1 to 1

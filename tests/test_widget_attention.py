@@ -293,3 +293,14 @@ def test_still_picture_and_html(widget, tmp_path):
 
 def test_the_module_stays_small():
     assert len(_bundle._read("attention.js").encode()) <= 40_000
+
+
+def test_without_arguments_it_shows_the_trained_vit_on_held_out_digits():
+    widget = AttentionExplorer()
+    assert repr(widget) == "AttentionExplorer(3 pictures, 8×8 patches, 4 layers, 4 heads)"
+    assert all(caption.startswith("predicts ") and "true " in caption for caption in widget.captions)
+    assert len(widget.pictures) + len(widget.scores) + len(widget.rollouts) <= 700_000 and not widget.omitted
+    scope = {}
+    exec(widget.setup, scope)
+    pixels = np.frombuffer(widget.pictures, np.uint8).reshape(3, 64, 64, 3)
+    assert np.array_equal((255 * scope["images"][2, 0]).round().byte().numpy(), pixels[2, :, :, 0])

@@ -58,7 +58,9 @@ class StillPictures(SphinxPostTransform):
 
 
 def clean_page(app, pagename, templatename, context, doctree):
-    """Slim the widget state; drop scripts that would call another server."""
+    """Slim the widget state; drop scripts that would call another server; mend a role that docutils gets wrong."""
+    if "body" in context:  # a list of references whose children are no list items
+        context["body"] = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     kept = []
     for script in context.get("script_files", []):
         attributes = getattr(script, "attributes", {})

@@ -81,6 +81,16 @@ def stage(executed: dict[Path, Path]) -> None:
             path.unlink()
 
 
+def forget_pages_if_their_rules_changed() -> None:
+    """Sphinx rebuilds a page when its source changed, not when our extension, the configuration or the package's docstrings did."""
+    rules = hashlib.sha256(b"".join(path.read_bytes() for path in [ROOT / "tools" / "bookext.py", ROOT / "_config.yml", BOOK / "_toc.yml"]))
+    rules.update(package_hash().encode())
+    known = BUILD / "rules.txt"
+    if not known.exists() or known.read_text() != rules.hexdigest():
+        shutil.rmtree(BUILD / "work", ignore_errors=True)
+        known.write_text(rules.hexdigest())
+
+
 def main() -> None:
     begin = time.perf_counter()
     free = shutil.disk_usage(ROOT).free / 2**30
@@ -120,6 +130,7 @@ def main() -> None:
     config["execute"]["execute_notebooks"] = "off"
     config["sphinx"]["local_extensions"] = {"bookext": str(ROOT / "tools")}
     (BUILD / "config.yml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+    forget_pages_if_their_rules_changed()
     print("[2/2] pages", flush=True)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(STAGE), "--config", str(BUILD / "config.yml"), "--toc",
                str(STAGE / "_toc.yml"), "--path-output", str(BUILD / "work"), "-W", "--keep-going", "-q"]

@@ -26,6 +26,17 @@ def keep_text(output):
     return output
 
 
+def merge_streams(outputs):
+    """One output for printed text that arrived in pieces, so that timing leaves no trace."""
+    merged = []
+    for output in outputs:
+        if merged and output.output_type == merged[-1].output_type == "stream":
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
 def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute(
@@ -37,7 +48,7 @@ def refresh(path: Path) -> None:
             continue
         count += 1
         ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
-        cell.outputs = [] if ignored else [kept for kept in map(keep_text, cell.outputs) if kept]
+        cell.outputs = [] if ignored else merge_streams([kept for kept in map(keep_text, cell.outputs) if kept])
         cell.metadata = {k: v for k, v in cell.metadata.items() if k in ("tags", "jupyter", "mystnb")}
         cell.execution_count = count
         for output in cell.outputs:
@@ -45,7 +56,9 @@ def refresh(path: Path) -> None:
                 output.execution_count = count
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                          "language_info": {"name": "python"}}
-    nbformat.write(notebook, path)
+    partial = path.with_suffix(".part")
+    nbformat.write(notebook, partial)
+    partial.replace(path)
     print(f"{path.name}: {count} code cells executed")
 
 

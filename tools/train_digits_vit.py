@@ -51,7 +51,7 @@ def folded(model: torch.nn.Module) -> torch.nn.Module:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -69,6 +69,7 @@ def main() -> None:
                                   betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(
         (step + 1) / (0.05 * args.steps), 0.5 * (1 + math.cos(math.pi * step / args.steps))))
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998))
     pictures, start = DigitsOnTextures("train", args.steps * args.batch, seed=args.seed), time.time()
     for step in range(args.steps):
         pictures.texture = min(1.0, step / (0.3 * args.steps))      # from flat grey to the full photograph
@@ -83,11 +84,12 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
+        average.update_parameters(model)
         if (step + 1) % 200 == 0:
             print(f"step {step + 1:5d}  loss {loss.item():.3f}  patches {patch_loss.item():.3f}  "
-                  f"held-out {accuracy(folded(model), 400):.3f}  {time.time() - start:.0f} s", flush=True)
+                  f"held-out {accuracy(folded(average.module), 400):.3f}  {time.time() - start:.0f} s", flush=True)
 
-    model = folded(model)
+    model = folded(average.module)                                  # the running average of the weights reads a little better
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.detach().contiguous() for key, value in model.state_dict().items()}, args.out)
     card = {

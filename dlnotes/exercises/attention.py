@@ -42,8 +42,8 @@ def _boolean(got, shape: tuple[int, ...]) -> torch.Tensor:
     if tuple(got.shape) != shape:
         raise Hint(f"Expected a mask of shape {shape}, got {tuple(got.shape)}.")
     if got.dtype != torch.bool:
-        raise Hint(f"Expected a boolean mask, got {got.dtype}. scaled_dot_product_attention adds a float mask to the scores, "
-                   "so ones and zeros would mean something else: use comparisons or .bool().")
+        raise Hint(f"Expected a boolean mask, got {got.dtype}. scaled_dot_product_attention adds a float mask to the "
+                   "scores, so ones and zeros would mean something else: use comparisons or .bool().")
     return got.cpu()
 
 
@@ -64,7 +64,8 @@ def _soft_lookup(answer):
         if sharpness != 1 and _close(got, (scores / sharpness).softmax(0) @ values):
             raise Hint("You divided by sharpness. A larger sharpness must make the weights more unequal: multiply.")
         expect_equal(got, (sharpness * scores).softmax(0) @ values,
-                     hint="Expected softmax(sharpness * (keys @ query)) over the n keys, then the weighted sum of the values.")
+                     hint="Expected softmax(sharpness * (keys @ query)) over the n keys, then the weighted sum of the "
+                          "values.")
     return "The result is a weighted average of values, so each coordinate stays between the smallest and the largest value."
 
 
@@ -77,16 +78,16 @@ def _scaled_scores(answer):
         if _close(got, raw):
             raise Hint("You did not scale. Divide by the square root of the number of terms in each dot product.")
         if _close(got, raw / math.sqrt(heads * d)):
-            raise Hint("You divided by the square root of the embedding width (heads x d). One head's dot product has only d "
-                       "terms, so the divisor is the square root of d.")
+            raise Hint("You divided by the square root of the embedding width (heads x d). One head's dot product has "
+                       "only d terms, so the divisor is the square root of d.")
         if _close(got, raw / d):
             raise Hint("You divided by d. The standard deviation of a sum of d independent terms grows with the square root "
                        "of d, not with d.")
         if _close(got, raw / math.sqrt(n)) or _close(got, raw / math.sqrt(m)):
             raise Hint("You took the square root of a number of tokens. The sum in the dot product runs over d.")
         expect_equal(got, raw / math.sqrt(d), hint="Expected q @ k^T over the last axis, divided by sqrt(d).")
-    return ("The number of heads did not enter. scaled_dot_product_attention reads d from q.shape[-1], so it scales rightly only "
-            "if the heads were split before the call.")
+    return ("The number of heads did not enter. scaled_dot_product_attention reads d from q.shape[-1], so it scales "
+            "rightly only if the heads were split before the call.")
 
 
 @exercise("attention.causal")
@@ -96,8 +97,8 @@ def _causal(answer):
         i = torch.arange(n)
         want = i[None, :] <= i[:, None]
         if torch.equal(got, want.T):
-            raise Hint("Your mask is transposed: token 0 may see everything and the last token only itself. Rows are queries, "
-                       "columns are keys.")
+            raise Hint("Your mask is transposed: token 0 may see everything and the last token only itself. Rows are "
+                       "queries, columns are keys.")
         if torch.equal(got, i[None, :] < i[:, None]):
             raise Hint("You left out the diagonal: row 0 may attend to nothing, and a softmax over nothing is not a number. "
                        "A token may see itself.")
@@ -116,11 +117,11 @@ def _split_heads(answer):
         want = x.reshape(b, n, heads, d).permute(0, 2, 1, 3)
         got = _call(answer, x, heads)
         if _close(got, x.reshape(b, heads, n, d)):
-            raise Hint("A bare reshape to (b, heads, n, d) has the right shape and mixes tokens: head 0 now holds the first tokens "
-                       "with all their features. Split the last axis first, then move the head axis.")
+            raise Hint("A bare reshape to (b, heads, n, d) has the right shape and mixes tokens: head 0 now holds the "
+                       "first tokens with all their features. Split the last axis first, then move the head axis.")
         if _close(got, x.reshape(b, n, d, heads).permute(0, 3, 1, 2)):
-            raise Hint("You split the width as (d heads). PyTorch's modules use (heads d): head 0 owns the first d features, not "
-                       "every heads-th one.")
+            raise Hint("You split the width as (d heads). PyTorch's modules use (heads d): head 0 owns the first d "
+                       "features, not every heads-th one.")
         if isinstance(got, torch.Tensor) and tuple(got.shape) == (b, n, heads, d):
             raise Hint("You split the last axis, but the head axis must come before the token axis: (b, heads, n, d).")
         expect_equal(got, want, hint="Expected rearrange(x, 'b n (heads d) -> b heads n d', heads=heads).")
@@ -145,7 +146,8 @@ def _cross_shapes(answer):
             raise Hint("Your output has one token per key. Attention returns one token per query.")
         for name in want:
             if got[name] != want[name]:
-                raise Hint(f"The shape of {name!r} is not right: you gave {got[name]} for b={b}, n={n}, m={m}, heads={heads}, d={d}.")
+                raise Hint(f"The shape of {name!r} is not right: you gave {got[name]} for b={b}, n={n}, m={m}, "
+                           f"heads={heads}, d={d}.")
     return "The context's length m appears in k and in the weights only. It leaves no trace in the shape of the output."
 
 
@@ -161,18 +163,20 @@ def _sinusoid(answer):
         want = table(position * rate)
         got = answer(n, d)
         if _close(got, torch.cat([(position * rate).sin(), (position * rate).cos()], -1).float()):
-            raise Hint("Sines first, cosines after them: the right numbers in another order. The paper alternates: sine in even "
-                       "columns, cosine in odd ones.")
+            raise Hint("Sines first, cosines after them: the right numbers in another order. The paper alternates: sine "
+                       "in even columns, cosine in odd ones.")
         if _close(got, table((position + 1) * rate)):
             raise Hint("Your positions start at 1. They start at 0, so row 0 is 0, 1, 0, 1, ...")
         if _close(got, table(position * 10000 ** (-torch.arange(d // 2, dtype=torch.float64) / d))):
-            raise Hint("Your exponent runs over i/d instead of 2i/d, so the slowest wave is too fast. Use arange(0, d, 2) / d.")
+            raise Hint("Your exponent runs over i/d instead of 2i/d, so the slowest wave is too fast. Use arange(0, d, 2) "
+                       "/ d.")
         if _close(got, table(position / rate)):
             raise Hint("Your waves get faster with the column, by up to 10000 radians a step. Divide by 10000 ** (2i/d).")
         if isinstance(got, torch.Tensor) and got.shape == want.shape and _close(got[:, 1::2], want[:, 0::2]):
             raise Hint("Sine and cosine changed places: sine belongs in the even columns.")
         expect_equal(got, want, atol=1e-4, hint="Column 2i is sin(position / 10000 ** (2i/d)), column 2i + 1 its cosine.")
-    return "Sine and cosine of one frequency side by side: a shift by k positions is a rotation of each pair, whatever the position."
+    return ("Sine and cosine of one frequency side by side: a shift by k positions is a rotation of each pair, whatever "
+            "the position.")
 
 
 @exercise("attention.score_bytes")
@@ -193,7 +197,8 @@ def _score_bytes(answer):
         if isinstance(got, float) and abs(got * 2**30 - want) < 1:
             raise Hint("That is in GiB. The exercise asks for bytes.")
         if got != want:
-            raise Hint(f"For batch={batch}, heads={heads}, tokens={tokens}, {size} bytes each, expected {want:,}, got {got:,}.")
+            raise Hint(f"For batch={batch}, heads={heads}, tokens={tokens}, {size} bytes each, expected {want:,}, got "
+                       f"{got:,}.")
     return "The width of the tokens does not enter: halving it leaves this tensor as it was."
 
 
@@ -206,10 +211,11 @@ def _local_mask(answer):
         apart = (row[:, None] - row).abs(), (column[:, None] - column).abs()
         want = torch.maximum(*apart) <= radius
         if torch.equal(got, (index[:, None] - index).abs() <= radius):
-            raise Hint("You compared token numbers. The last pixel of a row and the first pixel of the next are neighbours in that "
-                       "list and far apart in the picture: compare rows and columns.")
+            raise Hint("You compared token numbers. The last pixel of a row and the first pixel of the next are "
+                       "neighbours in that list and far apart in the picture: compare rows and columns.")
         if torch.equal(got, apart[0] + apart[1] <= radius):
-            raise Hint("That is a diamond (row distance plus column distance). A window is a square: both distances at most radius.")
+            raise Hint("That is a diamond (row distance plus column distance). A window is a square: both distances at "
+                       "most radius.")
         wrong = torch.maximum((index[:, None] // h - index // h).abs(), (index[:, None] % h - index % h).abs()) <= radius
         if torch.equal(got, wrong):
             raise Hint("You exchanged h and w: in row-major order the row of token i is i // w and its column i % w.")
@@ -218,7 +224,8 @@ def _local_mask(answer):
         if torch.equal(got, torch.maximum(*apart) < radius):
             raise Hint("Your window is one pixel too small on each side: radius 1 means 3 x 3.")
         if not torch.equal(got, want):
-            raise Hint("Entry (i, j) is True where the rows and the columns of pixels i and j both differ by at most radius.")
+            raise Hint("Entry (i, j) is True where the rows and the columns of pixels i and j both differ by at most "
+                       "radius.")
     return "A pixel in the corner has (radius + 1)^2 neighbours, one in the middle (2 radius + 1)^2."
 
 
@@ -239,16 +246,18 @@ def _rollout(answer):
         if _close(got, chain(layer.mean(0) for layer in weights)):
             raise Hint("You left out the skip connection: mix each layer's matrix with the identity, half and half.")
         if _close(got, chain(reversed(mixed))):
-            raise Hint("The order of the product is reversed. The last layer reads the output of the layers before it, so its "
-                       "matrix stands on the left: A_L @ ... @ A_1.")
+            raise Hint("The order of the product is reversed. The last layer reads the output of the layers before it, so "
+                       "its matrix stands on the left: A_L @ ... @ A_1.")
         if _close(got, chain(layer.mean(0) + eye for layer in weights)):
             raise Hint("You added the identity but did not normalise: rows must sum to one, so halve the sum.")
         if _close(got, chain(0.5 * layer.sum(0) + 0.5 * eye for layer in weights)):
             raise Hint("You summed over the heads. Take their mean, or the rows no longer sum to one.")
         if _close(got, weights[-1].mean(0)) or _close(got, mixed[-1]):
             raise Hint("That is the last layer alone. Rollout multiplies the matrices of all layers.")
-        expect_equal(got, chain(mixed), hint="Expected the product, last layer on the left, of (mean over heads + identity) / 2.")
-    return "Each factor has rows that sum to one, hence so has the product: rollout is again a distribution over input tokens."
+        expect_equal(got, chain(mixed), hint="Expected the product, last layer on the left, of (mean over heads + "
+                                             "identity) / 2.")
+    return ("Each factor has rows that sum to one, hence so has the product: rollout is again a distribution over input "
+            "tokens.")
 
 
 @exercise("attention.temperature")
@@ -269,11 +278,15 @@ def _temperature(answer):
         reached = entropy(got)
         if abs(reached - target) > 1e-3:
             if abs(entropy(1 / got) - target) < 1e-3:
-                raise Hint("You returned the inverse temperature: the logits are divided by it, so a larger one means more entropy.")
+                raise Hint("You returned the inverse temperature: the logits are divided by it, so a larger one means "
+                           "more entropy.")
             if abs(reached / math.log(2) - target) < 1e-3:
                 raise Hint("That reaches the entropy in bits. Use the natural logarithm: the target is in nats.")
             if abs(reached / math.log(n) - target / math.log(n) ** 2) < 1e-3:
                 raise Hint("You normalised the entropy by log n. The target is in nats.")
-            raise Hint(f"With your temperature the entropy is {reached:.3f} nats, the target is {target:.3f}. Entropy rises with "
-                       "temperature, so halve an interval until it is small; keep the middle at each step on the right side.")
-    return "Entropy rises with temperature whenever the logits are not all equal, which is why halving an interval cannot miss."
+            raise Hint(f"With your temperature the entropy is {reached:.3f} nats, the target is {target:.3f}. Entropy "
+                       f"rises with "
+                       "temperature, so halve an interval until it is small; keep the middle at each step on the right "
+                       "side.")
+    return ("Entropy rises with temperature whenever the logits are not all equal, which is why halving an interval cannot "
+            "miss.")

@@ -76,7 +76,7 @@ function render({ model, el: host }) {
   const f = kit.frame(host, {
     title: "Where a patch looks",
     hint: "Pick a patch in the picture (click, drag, arrow keys). The map shows where it looks; "
-      + "the three patches it looks at most are outlined.",
+      + "the three other patches it looks at most are outlined.",
   });
 
   // -- what Python sent
@@ -562,7 +562,7 @@ function render({ model, el: host }) {
     // rollout leaves at least half of each layer with the query itself: its own cell would hide all others
     const limitOf = (values, isRolled) => common || peak(values, isRolled ? query : -1);
     const limit = limitOf(row, rolled);
-    const best = largest(row.subarray(prefix), 3).map((t) => t + prefix);
+    const best = largest(row.subarray(prefix), 4).map((t) => t + prefix).filter((t) => t !== query).slice(0, 3);
     drawPicture(best);
     drawMap(row, limit);
     drawLegend(limit, row[query] > limit && query >= prefix);

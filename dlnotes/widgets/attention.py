@@ -31,7 +31,7 @@ _SETUP = {      # (model given, images given) -> the lines that come before the 
                    "# model: what you passed to AttentionExplorer, in evaluation mode, on the CPU",
     (True, True): "\n# model (in evaluation mode) and images: what you passed to AttentionExplorer, on one device",
 }
-_SIZE, _SEED, _FIRST = 400, 0, (0, 3, 23)   # of the held-out pictures: the set, and those that the widget opens with
+_SIZE, _SEED, _FIRST = 400, 0, (0, 29, 30)   # of the held-out pictures: the set, and those that the widget opens with
 
 
 class AttentionExplorer(Widget):
@@ -261,7 +261,7 @@ class AttentionExplorer(Widget):
                                             edgecolor=plots.token("reader"), linewidth=3))
             drawn = axes[1].imshow(100 * self.weights()[p:].reshape(rows, columns).numpy(), cmap=plots.MAGNITUDE, vmin=0)
             head = "mean" if self.head < 0 else self.head
-            axes[1].set_title(f"where it looks: layer {self.layer}, head {head}" if self.view == "attention" else "rollout")
+            axes[1].set_title(f"layer {self.layer}, head {head}" if self.view == "attention" else "rollout")
             middle.colorbar(drawn, ax=axes[1], shrink=0.7, format="%g %%")
             step = max(1, math.ceil(len(maps) / 6))
             grid = right.subplots(len(maps[::step]), min(self.heads, 6), squeeze=False)
