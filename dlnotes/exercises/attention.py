@@ -282,11 +282,10 @@ def _temperature(answer):
                            "more entropy.")
             if abs(reached / math.log(2) - target) < 1e-3:
                 raise Hint("That reaches the entropy in bits. Use the natural logarithm: the target is in nats.")
-            if abs(reached / math.log(n) - target / math.log(n) ** 2) < 1e-3:
+            if abs(reached - min(target, 1.0) * math.log(n)) < 1e-3:
                 raise Hint("You normalised the entropy by log n. The target is in nats.")
-            raise Hint(f"With your temperature the entropy is {reached:.3f} nats, the target is {target:.3f}. Entropy "
-                       f"rises with "
-                       "temperature, so halve an interval until it is small; keep the middle at each step on the right "
-                       "side.")
+            raise Hint(f"With your temperature the entropy is {reached:.3f} nats, the target is {target:.3f}. "
+                       "Entropy rises with temperature, so halve an interval until it is small, and keep the half that "
+                       "holds the target.")
     return ("Entropy rises with temperature whenever the logits are not all equal, which is why halving an interval cannot "
             "miss.")

@@ -134,6 +134,8 @@ NEAR_MISSES = {
     "attention.temperature": [
         (lambda logits, target: 1 / _bisect(lambda t: _entropy((logits / t).softmax(0)), target), "inverse"),
         (lambda logits, target: _bisect(lambda t: _entropy((logits / t).softmax(0)) / math.log(2), target), "in bits"),
+        (lambda logits, target: _bisect(lambda t: _entropy((logits / t).softmax(0)) / math.log(len(logits)), target),
+         "by log n"),
         (lambda logits, target: 1.0, "entropy is"),
     ],
 }
