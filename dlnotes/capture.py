@@ -120,8 +120,8 @@ def record(model: nn.Module, modules: str | Iterable[str] | None = None, attenti
         raise RuntimeError(f"record: expected every module asked for to run, but nothing came from {', '.join(silent)}")
     if attention and not seen.attention:
         raise RuntimeError(f"record: expected attention in {type(model).__name__}, saw none: no "
-                           "scaled_dot_product_attention, no multi_head_attention_forward, no softmax over the last axis before a matrix product; "
-                           "record an uncompiled model")
+                           "scaled_dot_product_attention, no multi_head_attention_forward, no softmax over the last axis "
+                           "before a matrix product; record an uncompiled model")
 
 
 def _wanted(names: dict[nn.Module, str], modules: str | Iterable[str] | None, attention: bool) -> set[nn.Module]:

@@ -105,7 +105,7 @@ class DigitsOnTextures(Dataset):
 
     def _place(self, digits: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         """Enlarge (b, 1, 10, 10) digits to 34 to 54 pixels, rim included, slanted by up to 12 degrees, and place them."""
-        side = (34 + 20 * r[:, 0]) / _SIDE                                                  # of the digit; the picture's is 1
+        side = (34 + 20 * r[:, 0]) / _SIDE                                                  # of the digit, picture = 1
         angle = (r[:, 1] - 0.5) * 2 * 12 * torch.pi / 180
         narrow = 0.8 + 0.25 * r[:, 2]
         x, y = ((1 - 0.9 * side) * (2 * r[:, i] - 1) for i in (3, 4))                      # centre, picture from -1 to 1

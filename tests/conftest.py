@@ -1,11 +1,15 @@
-"""Shared fixtures: a real browser that may only talk to this machine, and widgets opened in it from a file."""
+"""Shared fixtures: a real browser that may only talk to this machine; widgets and the built site opened in it."""
 
+import functools
+import http.server
 import os
 import shutil
+import threading
 from urllib.parse import urlparse
 
 import pytest
 import torch
+from site_pages import SITE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -121,3 +125,17 @@ def kernels(page):
         return call
 
     return load
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def origins():
+    """How a reader opens the built site: {"http": ..., "file": ...}, without a slash at the end."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SITE)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield {"http": f"http://127.0.0.1:{server.server_port}", "file": SITE.as_uri()}
+    server.shutdown()

@@ -107,7 +107,7 @@ def test_the_shipped_network_reads_as_well_as_its_card_says():
 
 
 def test_the_class_token_attends_to_the_digit():
-    """In the last block the class token gives the digit's patches far more weight than their share of the picture."""
+    """The digit covers a fifth of the patches; in the last block the class token gives them nine tenths of its attention."""
     model = load_vit_digits()
     images, _, masks = DigitsOnTextures("held-out", 100).batch(range(100))
     with record(model, attention=True) as seen, torch.no_grad():
@@ -115,7 +115,7 @@ def test_the_class_token_attends_to_the_digit():
     weights = torch.stack([a.weights[:, :, 0, 1:].mean(1) for a in seen.attention])            # layers b n
     on_digit = torch.nn.functional.avg_pool2d(masks, 8).flatten(1) > 0.1                       # b n
     share = (weights * on_digit).sum(-1) / weights.sum(-1)                                     # layers b
-    assert share[-1].mean() > 2 * on_digit.float().mean()
+    assert on_digit.float().mean() < 0.2 and share[-1].mean() > 0.9
 
 
 def test_the_shipped_file_is_small():

@@ -2,7 +2,7 @@
 
     python tools/train_digits_vit.py
 
-About a quarter of an hour on one CPU core. Every step draws new pictures, so no picture is seen twice; the held-out set is
+15 to 25 minutes on one CPU core. Every step draws new pictures, so no picture is seen twice; the held-out set is
 made of digits and parts of the photographs that training never touches. Two helps make it that fast: the texture grows from
 flat grey to the full photograph during the first third, and the patch tokens learn from the masks which digit they show,
 through a second head that is thrown away.
@@ -89,7 +89,7 @@ def main() -> None:
             print(f"step {step + 1:5d}  loss {loss.item():.3f}  patches {patch_loss.item():.3f}  "
                   f"held-out {accuracy(folded(average.module), 400):.3f}  {time.time() - start:.0f} s", flush=True)
 
-    model = folded(average.module)                                  # the running average of the weights reads a little better
+    model = folded(average.module)                                  # the running average of the weights is what ships
     args.out.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.detach().contiguous() for key, value in model.state_dict().items()}, args.out)
     card = {
