@@ -62,7 +62,7 @@ def ready(browser, name):
     session.send("Emulation.setCPUThrottlingRate", {"rate": 6})
     page.goto((ROOT / "_build" / "html" / f"{name}.html").as_uri(), wait_until="commit")
     page.wait_for_function("""() => { const views = document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length;
-        return document.readyState === 'complete' && views && views === document.querySelectorAll('[data-ready]').length; }""", timeout=60_000)
+        return document.readyState !== 'loading' && views && views === document.querySelectorAll('[data-ready]').length; }""", timeout=60_000)
     elapsed = page.evaluate("performance.now()")
     page.close()
     return elapsed

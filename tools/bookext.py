@@ -69,6 +69,9 @@ def clean_page(app, pagename, templatename, context, doctree):
             continue
         if attributes.get("type") == STATE:
             attributes["body"] = _bundle.script_safe(_bundle.slim_state(json.loads(body)))
+        if str(getattr(script, "filename", "")).endswith("tex-svg.js"):
+            attributes["type"] = "text/plain"  # book.js starts it once the page and its widgets are there
+            attributes["data-later"] = "math"
         kept.append(script)
     if "script_files" in context:
         context["script_files"] = kept

@@ -19,6 +19,14 @@ def _same(got, wrong: torch.Tensor) -> bool:
     return isinstance(got, torch.Tensor) and got.shape == wrong.shape and bool((got.to(wrong) == wrong).all())
 
 
+def _or_none(fn, *args):
+    """What ``fn`` returns, or None where it raises."""
+    try:
+        return fn(*args)
+    except Exception:
+        return None
+
+
 def _untouched(x: torch.Tensor, before: torch.Tensor) -> None:
     if not torch.equal(x, before):
         raise Hint("Your function changed its input in place. The caller still needs it: return a new tensor.")
@@ -134,8 +142,8 @@ def _check_gate(fn):
             got = fn(x, weight)
         except RuntimeError as error:
             if "must match" in str(error):
-                raise Hint("Broadcasting aligns shapes from the right, so (b, c) met (h, w). Give the weights two more "
-                           "axes of size 1.") from error
+                raise Hint("Broadcasting aligns shapes from the right, so the last axis of your weights met the width. "
+                           "Give (b, c) two more axes of size 1, behind c.") from error
             raise
         _untouched(x, before)
         right = torch.einsum("bchw,bc->bchw", before, weight)
@@ -180,8 +188,13 @@ def _check_class_token(fn):
         rows = [[[0.0] * c] + [[float(picture[i, k, y, x]) for k in range(c)] for y in range(h) for x in range(w)]
                 for i in range(b)]
         tokens = torch.tensor(rows)  # b 1+h*w c
-        got = fn(tokens, h, w)
         kept = tokens[:, 1:]
+        try:
+            got = fn(tokens, h, w)
+        except Exception as error:
+            if _same(_or_none(fn, kept, h, w), picture):
+                raise Hint("There are 1 + h * w tokens, and h * w pixels: drop the class token first.") from error
+            raise
         if _same(got, kept.reshape(b, c, h, w)):
             raise Hint("Right shape, scrambled content: reshape read tokens of c numbers as rows of pixels. Move the "
                        "channel axis to the front first.")
@@ -247,9 +260,14 @@ def _check_topk(fn):
         _untouched(scores, before)
         if not isinstance(got, torch.Tensor) or got.shape != scores.shape:
             expect_equal(got, before)
-        kept = got > -torch.inf
-        if bool((got[~(got == before)] == 0).all()) and bool(kept.all()):
-            raise Hint("The losers became 0, and softmax gives 0 a share, exp(0) = 1. Fill with -inf.")
+        kept, changed = got > -torch.inf, got[got != before]
+        if bool(kept.all()):
+            if not len(changed):
+                raise Hint("Every score is still there: all but the k largest of a row become minus infinity.")
+            if bool((changed == 0).all()):
+                raise Hint("The losers became 0, and softmax gives 0 a share, exp(0) = 1. Fill with -inf.")
+            if bool((changed < before.min()).all()):
+                raise Hint("A large negative number is still a score, and a real one could lie below it. Fill with -inf.")
         if not torch.equal(got[kept], before[kept]):
             raise Hint("A score that stays must keep its value.")
         counts = kept.sum(-1)
@@ -258,7 +276,7 @@ def _check_topk(fn):
         if scores is tied and bool((counts > k).any()):
             raise Hint("With equal scores more than k survive: a threshold keeps all ties. Use the indices from topk.")
         if bool((counts != k).any()):
-            raise Hint(f"Each row keeps k={k} scores, yours keep {sorted(set(counts.flatten().tolist()))}.")
+            raise Hint(f"Each row, along the last axis, keeps k={k} scores, yours keep {sorted(set(counts.flatten().tolist()))}.")
         lowest_kept = before.masked_fill(~kept, torch.inf).amin(-1)  # one per row
         if bool((lowest_kept < before.topk(k).values[..., -1]).any()):
             raise Hint("A kept score is smaller than one that was thrown away: keep the largest along the last axis.")
@@ -279,6 +297,8 @@ def _check_clip(fn):
             raise Hint("That is a batch of t pictures; a clip is one sample: (1, c, t, h, w).")
         if isinstance(got, torch.Tensor) and got.shape == (c, t, h, w):
             raise Hint("The batch axis is missing.")
+        if isinstance(got, torch.Tensor) and got.shape == (1, c, t, w, h):
+            raise Hint("Height and width changed places: every frame lies on its side.")
         expect_equal(got, right)
     return "For a hyperspectral cube the same move puts bands where time is: (1, 1, bands, h, w)."
 

@@ -39,9 +39,19 @@
     });
   }
 
-  async function mount(view, models) {
-    const { model_id } = JSON.parse(view.textContent);
-    const model = models.get(model_id);
+  /** Models by id, from the state that stands in the page before the first view. */
+  function saved() {
+    const models = new Map();
+    for (const script of document.querySelectorAll('script[type="application/vnd.jupyter.widget-state+json"]')) {
+      for (const [id, entry] of Object.entries(JSON.parse(script.textContent).state)) {
+        if (entry.state._module) models.set(id, new Model(entry));
+      }
+    }
+    return models;
+  }
+
+  async function mount(view, id) {
+    const model = models.get(id);
     if (!model) return;
     const host = document.createElement("div");
     host.className = "dln dln-host";
@@ -55,20 +65,25 @@
       host.textContent = "This widget could not start in this browser. The picture of it is in the notebook.";
       console.error(error);
     }
+    await new Promise((next) => setTimeout(next)); // let the page breathe between two widgets
   }
 
-  async function start() {
-    const models = new Map();
-    for (const script of document.querySelectorAll('script[type="application/vnd.jupyter.widget-state+json"]')) {
-      for (const [id, entry] of Object.entries(JSON.parse(script.textContent).state)) {
-        if (entry.state._module) models.set(id, new Model(entry));
-      }
-    }
+  // A long page takes a while to parse. A widget at its top does not wait for the end: views are mounted as they arrive.
+  const models = saved(), seen = new WeakSet();
+  let queue = Promise.resolve();
+  function collect() {
     for (const view of document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')) {
-      await mount(view, models);
-      await new Promise((next) => setTimeout(next)); // let the page breathe between two widgets
+      if (seen.has(view)) continue;
+      let id;
+      try { id = JSON.parse(view.textContent).model_id; } catch { continue; } // not yet parsed to its end
+      seen.add(view);
+      queue = queue.then(() => mount(view, id));
     }
   }
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
-  else start();
+  collect();
+  if (document.readyState === "loading") {
+    const arriving = new MutationObserver(collect);
+    arriving.observe(document.documentElement, { childList: true, subtree: true });
+    document.addEventListener("readystatechange", () => { collect(); arriving.disconnect(); }, { once: true });
+  }
 })();

@@ -96,6 +96,7 @@ NEAR_MISSES = {
     ],
     "fourier.full_convolution": [
         (lambda x, k: _convolution(x, k, full=False), "wrapped around"),
+        (lambda x, k: _convolution(x, k, s=False), "guesses an even width"),
         (lambda x, k: _convolution(x, k, conj=True), "cross-correlation"),
         (lambda x, k: _convolution(x, k.flip(0, 1)), "cross-correlation"),
         (lambda x, k: torch.fft.ifft2(torch.fft.fft2(x, s=(20, 20)) * torch.fft.fft2(k, s=(20, 20))), "complex"),

@@ -42,6 +42,10 @@ def mask_with_zeros(scores, k):
     return scores.masked_fill(losers, 0)
 
 
+def mask_with_a_large_number(scores, k):
+    return mask_with_zeros(scores, k).masked_fill(mask_with_zeros(scores, k) != scores, -1e9)
+
+
 def mask_the_best(scores, k):
     losers = torch.ones_like(scores, dtype=torch.bool).scatter(-1, scores.topk(k, largest=False).indices, False)
     return scores.masked_fill(losers, -torch.inf)
@@ -98,6 +102,7 @@ NEAR_MISSES = {
     "tensors.gate": [
         (lambda x, weight: x * weight, "two more axes"),
         (gate_by_trailing_axes, "nobody complained"),
+        (lambda x, weight: x * weight[:, None, None, :], "behind c"),
         (lambda x, weight: x * weight[0][:, None, None], "share one gate"),
         (lambda x, weight: x + weight[:, :, None, None], "you added"),
         (scale_in_place, "in place"),
@@ -109,6 +114,7 @@ NEAR_MISSES = {
         (pad(crop=True), "cropped"),
     ],
     "tensors.without_class_token": [
+        (lambda t, h, w: rearrange(t, "b (h w) c -> b c h w", h=h, w=w), "drop the class token"),
         (lambda t, h, w: t[:, 1:].reshape(len(t), -1, h, w), "scrambled"),
         (lambda t, h, w: rearrange(t[:, :-1], "b (h w) c -> b c h w", h=h), "first one"),
         (lambda t, h, w: rearrange(t[:, 1:], "b (h w) c -> b c h w", h=w), "changed places"),
@@ -126,7 +132,9 @@ NEAR_MISSES = {
         (lambda a, b, size: torch.Size(a[:-1]).numel() * b[-1] * size, "batch axes broadcast"),
     ],
     "tensors.keep_topk": [
-        (mask_with_zeros, "-inf"),
+        (mask_with_zeros, "exp(0) = 1"),
+        (lambda scores, k: scores, "still there"),
+        (mask_with_a_large_number, "large negative number"),
         (mask_in_place, "in place"),
         (mask_the_best, "smaller than one that was thrown away"),
         (mask_below_threshold, "ties"),
@@ -137,6 +145,7 @@ NEAR_MISSES = {
         (lambda f: f.permute(0, 3, 1, 2)[None], "sum over time"),
         (lambda f: f.permute(0, 3, 1, 2), "batch of t pictures"),
         (lambda f: f.permute(3, 0, 1, 2), "batch axis"),
+        (lambda f: f.permute(3, 0, 2, 1)[None], "on its side"),
     ],
     "tensors.view_works": [
         (chain_everywhere, "contiguous or not"),
