@@ -37,10 +37,17 @@ class Lab:
         return page
 
     def run_all(self, page) -> None:
-        """Wait for the kernel, then run every cell."""
+        """Run every cell. JupyterLab says "idle" before it listens, so ask until the first cell has a number or a star."""
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        for _ in range(10):
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_text("Run All Cells", exact=True).click()
+            try:
+                page.wait_for_function("() => /[*\\d]/.test(document.querySelector('.jp-InputPrompt').textContent)", timeout=4_000)
+                return
+            except Exception:  # Playwright's own TimeoutError, which is imported only where a browser is used
+                continue
+        raise RuntimeError("JupyterLab did not run the notebook")
 
 
 @contextlib.contextmanager

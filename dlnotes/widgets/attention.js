@@ -246,7 +246,8 @@ function render({ model, el: host }) {
   const firstRow = el("div", { class: "dln-attention-row" });
   const viewChoice = kit.choice({ label: "view", value: get("view"), onchange: (view) => choose({ view }),
     options: [["attention", "attention"], ["rollout", "rollout"]] });
-  const another = kit.button({ label: "another picture", onclick: () => model.send({ type: "picture" }) });
+  const another = kit.el("div", { class: "dln-live" },
+    kit.button({ label: "another picture", onclick: () => model.send({ type: "picture" }) }));
   const root = Math.sqrt(get("width") || 0), snap = (v) => (root && Math.abs(v - Math.log2(root)) < 0.07 ? root : 2 ** v);
   const times = (v) => (v >= 1 ? v.toFixed(v % 1 ? 2 : 0) : v.toPrecision(2));
   const factorSlider = kit.slider({ label: `scale: 1/√${get("width") || "d"} ×`, min: -3, max: 3, step: 0.125,

@@ -31,6 +31,10 @@
   function load(name) {
     if (dlnotes.modules[name]) return Promise.resolve();
     return new Promise((resolve, reject) => {
+      if (!base) { // a single file: the module stands further down
+        document.addEventListener("readystatechange", resolve, { once: true });
+        return;
+      }
       const script = document.createElement("script");
       script.src = `${base}${name}.js`;
       script.onload = resolve;
