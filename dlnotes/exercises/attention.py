@@ -137,6 +137,9 @@ def _cross_shapes(answer):
         want = {"q": (b, heads, n, d), "k": (b, heads, m, d), "weights": (b, heads, n, m), "out": (b, n, heads * d)}
         if not isinstance(got, dict) or set(got) != set(want):
             raise Hint("Expected a dictionary with the keys 'q', 'k', 'weights' and 'out'.")
+        for name, shape in got.items():
+            if not isinstance(shape, (tuple, list)):
+                raise Hint(f"The shape of {name!r} must be a tuple of numbers, got {type(shape).__name__}.")
         got = {name: tuple(shape) for name, shape in got.items()}
         if got["weights"] == (b, heads, m, n):
             raise Hint("Your weights have keys as rows. Each query has a row of its own, which sums to one: (.., n, m).")

@@ -104,6 +104,7 @@ NEAR_MISSES = {
         (_shapes(weights=lambda b, n, m, heads, d: (b, n, m)), "head axis"),
         (_shapes(out=lambda b, n, m, heads, d: (b, m, heads * d)), "one token per query"),
         (_shapes(k=lambda b, n, m, heads, d: (b, heads, n, d)), "'k'"),
+        (_shapes(out=lambda b, n, m, heads, d: n), "tuple of numbers"),
     ],
     "attention.sinusoid": [
         (lambda n, d: torch.cat([_angles(n, d).sin(), _angles(n, d).cos()], -1), "another order"),
