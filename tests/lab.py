@@ -37,17 +37,23 @@ class Lab:
         return page
 
     def run_all(self, page) -> None:
-        """Run every cell. JupyterLab says "idle" before it listens, so ask until the first cell has a number or a star."""
+        """Run every cell, once the kernel listens: until then JupyterLab puts cells aside, or asks in a dialog."""
+        self.wait_for_kernel(page.url.split("/tree/")[1].split("?")[0])
         page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000)
-        for _ in range(10):
-            page.get_by_role("menuitem", name="Run", exact=True).click()
-            page.get_by_text("Run All Cells", exact=True).click()
-            try:
-                page.wait_for_function("() => /[*\\d]/.test(document.querySelector('.jp-InputPrompt').textContent)", timeout=4_000)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        page.wait_for_function("""() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
+            .every(prompt => /\\d/.test(prompt.textContent))""", timeout=90_000)
+
+    def wait_for_kernel(self, name: str) -> None:
+        """Until the notebook's kernel is idle and the page is connected to it."""
+        for _ in range(300):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/sessions?token=t") as answer:
+                kernel = next((session["kernel"] for session in json.load(answer) if session["path"] == name), None)
+            if kernel and kernel["execution_state"] == "idle" and kernel["connections"]:
                 return
-            except Exception:  # Playwright's own TimeoutError, which is imported only where a browser is used
-                continue
-        raise RuntimeError("JupyterLab did not run the notebook")
+            time.sleep(0.2)
+        raise RuntimeError(f"the kernel of {name} was not ready within 60 s")
 
 
 @contextlib.contextmanager
