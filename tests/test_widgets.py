@@ -76,3 +76,17 @@ def test_a_module_with_another_export_is_refused(tmp_path, monkeypatch):
 def test_json_in_a_script_element_cannot_close_it():
     assert "</" not in _bundle.script_safe({"text": "</script>"})
     assert json.loads(_bundle.script_safe({"text": "</script>"})) == {"text": "</script>"}
+
+
+def test_a_template_that_does_not_end_is_refused():
+    with pytest.raises(ValueError, match="even number of backticks"):
+        _bundle.lighten("const a = `x;\nconst b = 1;")
+
+
+def test_published_modules_keep_every_word_of_their_templates():
+    for name in _bundle.names():
+        templates = re.findall(r"`[^`\n]*`", _bundle._own(name))
+        assert templates
+        for template in templates:
+            comment = re.search(rf"(?m)^\s*(//|/?\*).*{re.escape(template)}", _bundle._own(name))
+            assert template in _bundle.classic_script(name) or comment

@@ -10,7 +10,6 @@ import gzip
 import json
 from pathlib import Path
 
-import rjsmin
 import yaml
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -29,10 +28,10 @@ def write_static(app, config):
     target = ROOT / "_build" / "static"
     files = {"dlnotes.css": _bundle.stylesheet() + (ROOT / "static" / "book.css").read_text(encoding="utf-8"),
              "book.js": (ROOT / "static" / "book.js").read_text(encoding="utf-8"),
-             "widgets/runtime.js": rjsmin.jsmin(_bundle.runtime()),
+             "widgets/runtime.js": _bundle.runtime(),
              "vendor/tex-svg.js": gzip.decompress((ROOT / "static/vendor/mathjax-3.2.2-tex-svg.js.gz").read_bytes()).decode(),
              "vendor/mathjax-LICENSE.txt": (ROOT / "static/vendor/mathjax-LICENSE.txt").read_text(encoding="utf-8")}
-    files |= {f"widgets/{name}.js": rjsmin.jsmin(_bundle.classic_script(name)) for name in _bundle.names()}
+    files |= {f"widgets/{name}.js": _bundle.classic_script(name) for name in _bundle.names()}
     for name, text in files.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,10 +90,10 @@ class Claims(Directive):
         lines = []
         claims = yaml.safe_load(source.read_text(encoding="utf-8"))
         for chapter in dict.fromkeys(claim["chapter"] for claim in claims):
-            lines += ["", f"{{doc}}`{chapter}`", "", ":::{list-table}", ":header-rows: 1", ":widths: 46 14 40", ""]
+            lines += ["", f"{{doc}}`{chapter}`", "", ":::{list-table}", ":class: dln-claims", ":header-rows: 1", ":widths: 40 16 44", ""]
             lines += ["* - What people say", "  - Verdict", "  - Why"]
             for claim in (c for c in claims if c["chapter"] == chapter):
-                lines += [f"* - {claim['belief']}", f"  - {VERDICTS[claim['verdict']]}",
+                lines += [f"* - {claim['belief']}", f"  - **{VERDICTS[claim['verdict']]}**",
                           f"  - {claim['reason']} {{ref}}`The experiment <claim-{claim['id'].lower()}>`"]
             lines += [":::", ""]
         box = nodes.container()

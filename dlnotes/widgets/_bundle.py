@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["classic_script", "module_source", "names", "runtime", "script_safe", "slim_state", "stylesheet"]
+__all__ = ["classic_script", "lighten", "module_source", "names", "runtime", "script_safe", "slim_state", "stylesheet"]
 
 _HERE = Path(__file__).parent
 _SHARED = ("kit", "runtime")
@@ -33,6 +33,32 @@ def module_source(name: str) -> str:
     return f"{_read('kit.js')}\n{_own(name)}"
 
 
+def lighten(source: str) -> str:
+    """Leave out what only readers of the source need: lines of comment, empty lines, indentation (not inside a template).
+
+    >>> print(lighten("// why\\nif (a) {\\n  b = `x\\n  y`;\\n}"))
+    if (a) {
+    b = `x
+      y`;
+    }
+    """
+    kept, in_template, in_comment = [], False, False
+    for line in source.split("\n"):
+        text = line.strip()
+        if not in_template:
+            if in_comment or text.startswith("/**"):
+                in_comment = not text.endswith("*/")
+                continue
+            if not text or text.startswith("//"):
+                continue
+        kept.append(line if in_template else text)
+        in_template ^= line.count("`") % 2 == 1
+    if in_template or in_comment:
+        raise ValueError(f"lighten: expected every template and comment to end, got {kept[-1]!r} as the last line; "
+                         "keep an even number of backticks on lines that do not open or close a template")
+    return "\n".join(kept)
+
+
 @cache
 def classic_script(name: str) -> str:
     """The widget's own file as a classic script that registers itself, so that a page opened from a folder can load it."""
@@ -40,13 +66,13 @@ def classic_script(name: str) -> str:
     source = re.sub(r"(?m)^export const ", "const ", source)
     if re.search(r"(?m)^(export|import)\b", source):
         raise ValueError(f"widgets/{name}.js: expected only `export default` and `export const kernels`, found another export or import")
-    return f'dlnotes.define("{name}", (kit) => {{\n{source}\nreturn {{ ...widget, kernels }};\n}});\n'
+    return f'dlnotes.define("{name}", (kit) => {{\n{lighten(source)}\nreturn {{ ...widget, kernels }};\n}});\n'
 
 
 @cache
 def runtime() -> str:
     """The script that mounts widgets from saved state, without a kernel; the kit comes with it."""
-    return f"{{\n{_read('kit.js')}\n(window.dlnotes ||= {{}}).kit = kit;\n}}\n{_read('runtime.js')}"
+    return lighten(f"{{\n{_read('kit.js')}\n(window.dlnotes ||= {{}}).kit = kit;\n}}\n{_read('runtime.js')}")
 
 
 @cache

@@ -157,7 +157,16 @@ def test_the_widgets_answer_to_the_keyboard_alone(open_page, origins, name):
         assert page.evaluate("scrollY") == scroll, "an arrow key moved the page"
 
 
-def test_a_figure_is_labelled_in_both_themes(open_page, origins):
+def test_the_legends_of_the_published_spectrum_show_their_colours(open_page, origins):
+    page = open_page()
+    visit(page, f"{origins['file']}/07_fft.html")
+    bars = page.locator(".dln-spectrum-bar").all()
+    assert len(bars) == 4
+    for bar in bars:
+        assert bar.evaluate("node => getComputedStyle(node).backgroundImage").startswith("linear-gradient(")
+
+
+def test_pages_are_dark_or_light_as_the_reader_asks(open_page, origins):
     for scheme in ("light", "dark"):
         page = open_page(color_scheme=scheme)
         visit(page, f"{origins['file']}/07_fft.html")
