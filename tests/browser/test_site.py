@@ -92,6 +92,8 @@ def test_a_page_keeps_to_its_budget(name, record_property):
     static = SITE / "_static"
     scripts = sum((static / path).stat().st_size for path in ["book.js", "widgets/runtime.js", *(f"widgets/{m}.js" for m in modules)])
     data = sum(map(len, states))
+    record_property("own script, bytes", scripts)
+    record_property("data, bytes", data)
     print(f"{name}: own script {scripts / 1000:.0f} KB of {SCRIPT_BUDGET // 1000}, data {data / 1000:.0f} KB of {DATA_BUDGET // 1000}")
     assert modules
     assert scripts <= SCRIPT_BUDGET
