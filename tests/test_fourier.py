@@ -378,7 +378,6 @@ def test_every_public_name_is_documented():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_everything_stays_on_the_device_of_its_input():
     x = noise(1, 2, 16, 16).cuda()
     mask = frequency_mask(16, 16, dtype=torch.float64, device=x.device)

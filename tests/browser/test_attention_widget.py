@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from axe_core_python.sync_playwright import Axe
 from torch import nn
 
 from dlnotes.attention import attention_rollout
@@ -287,7 +288,6 @@ def test_with_a_kernel_other_pictures_and_layers_are_offered(widget_page, vit, i
 @pytest.mark.parametrize("width", [320, 768, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_and_axe_finds_nothing(widget_page, widget, width, scheme):
-    axe = pytest.importorskip("axe_core_python.sync_playwright")
     page = widget_page(widget, viewport={"width": width, "height": 900}, color_scheme=scheme)
     numbers(page)
     page.locator("summary").click()
@@ -296,7 +296,7 @@ def test_nothing_is_cut_and_axe_finds_nothing(widget_page, widget, width, scheme
     cut = page.evaluate("""() => [...document.querySelectorAll(".dln-widget :is(canvas, button, select, label, output)")]
       .filter((n) => n.getBoundingClientRect().right > innerWidth + 1).map((n) => n.outerHTML)""")
     assert cut == []
-    found = axe.Axe().run(page, context=".dln-widget")["violations"]
+    found = Axe().run(page, context=".dln-widget")["violations"]
     assert json.dumps([{"id": v["id"], "nodes": [n["html"][:120] for n in v["nodes"]]} for v in found]) == "[]"
 
 

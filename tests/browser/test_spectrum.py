@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import torch
+from axe_core_python.sync_playwright import Axe
 
 from dlnotes.fourier import frequency_mask, log_magnitude, swap_phase
 from dlnotes.widgets.spectrum import SpectrumExplorer
@@ -240,7 +241,6 @@ def test_nothing_is_wider_than_the_page_and_labels_are_readable(widget_page, wid
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     spectrum, picture, _ = parts(page)
     assert (spectrum.bounding_box()["y"] == picture.bounding_box()["y"]) == (width >= 640)
-    Axe = pytest.importorskip("axe_core_python.sync_playwright").Axe
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
         serious = [v for v in Axe().run(page)["violations"] if v["impact"] in ("serious", "critical")]
