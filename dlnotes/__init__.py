@@ -6,7 +6,10 @@ Sub-packages load on first use, so that ``import dlnotes`` costs next to nothing
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["attention", "capture", "device", "digits", "exercises", "fourier", "models", "plots", "shapes", "widgets"]
+__all__ = [
+    "attention", "capture", "checkpoints", "conv", "device", "digits", "edges", "exercises", "fourier", "fusion", "graph",
+    "losses", "metrics", "models", "norm", "optim", "plots", "restoration", "shapes", "small_target", "svd", "upsample", "widgets",
+]
 
 
 def __getattr__(name: str):

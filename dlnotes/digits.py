@@ -109,13 +109,7 @@ class DigitsOnTextures(Dataset):
         angle = (r[:, 1] - 0.5) * 2 * 12 * torch.pi / 180
         narrow = 0.8 + 0.25 * r[:, 2]
         x, y = ((1 - 0.9 * side) * (2 * r[:, i] - 1) for i in (3, 4))                      # centre, picture from -1 to 1
-        cos, sin = angle.cos() / side, angle.sin() / side
-        row_x = torch.stack([cos / narrow, sin / narrow, -(cos * x + sin * y) / narrow], dim=-1)
-        row_y = torch.stack([-sin, cos, sin * x - cos * y], dim=-1)
-        grid = F.affine_grid(torch.stack([row_x, row_y], dim=1), [len(r), 1, _SIDE, _SIDE], align_corners=False)
-        smooth = F.grid_sample(digits, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        edge = ((smooth - 0.22) / 0.4).clamp(0, 1)                                          # a crisp rim
-        return edge * edge * (3 - 2 * edge)                                                 # b 1 h w
+        return draw_strokes(digits, side, angle, narrow, x, y, _SIDE)                       # b 1 h w
 
     def _crop(self, r: torch.Tensor) -> torch.Tensor:
         """Crops of 64 to 110 pixels from this split's part of the photographs, resized to 64, half of them mirrored."""
@@ -135,6 +129,22 @@ class DigitsOnTextures(Dataset):
                 many = photograph.expand(int(mine.sum()), 1, 512, 512)
                 crops[mine] = F.grid_sample(many, grid[mine], padding_mode="border", align_corners=False)
         return crops
+
+
+def draw_strokes(digits: torch.Tensor, side: torch.Tensor, angle: torch.Tensor, narrow: torch.Tensor, x: torch.Tensor,
+                 y: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Digits (b, 1, 10, 10), rim included, drawn into squares of ``pixels``: ink from 0 to 1, (b, 1, pixels, pixels).
+
+    ``side`` is the share of the square that a digit takes, ``angle`` its slant in radians, ``narrow`` its width over its
+    height, ``x`` and ``y`` its centre from -1 to 1; each is (b,).
+    """
+    cos, sin = angle.cos() / side, angle.sin() / side
+    row_x = torch.stack([cos / narrow, sin / narrow, -(cos * x + sin * y) / narrow], dim=-1)
+    row_y = torch.stack([-sin, cos, sin * x - cos * y], dim=-1)
+    grid = F.affine_grid(torch.stack([row_x, row_y], dim=1), [len(side), 1, pixels, pixels], align_corners=False)
+    smooth = F.grid_sample(digits, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    edge = ((smooth - 0.22) / 0.4).clamp(0, 1)                                              # a crisp rim
+    return edge * edge * (3 - 2 * edge)                                                     # b 1 pixels pixels
 
 
 def _column(x: torch.Tensor) -> torch.Tensor:

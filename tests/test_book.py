@@ -157,3 +157,32 @@ def test_every_citation_exists_and_every_reference_is_cited():
         for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", prose(read(stem))):
             cited |= {key.strip() for key in group.split(",")}
     assert cited == keys
+
+
+# ---------------------------------------------------------------- the API pages
+
+def test_every_public_name_has_a_place_on_an_api_page():
+    """Each name of each package's ``__all__`` is documented by an autodoc line, by name or through its file."""
+    import dlnotes
+
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((BOOK / "api").glob("*.md")))
+    whole_files = set(re.findall(r"automodule:: (\S+)\n   :members:", text))
+    lost = []
+    for package in dlnotes.__all__:
+        module = import_module(f"dlnotes.{package}")
+        if module.__name__ in whole_files:
+            continue
+        for name in getattr(module, "__all__", ()):
+            value = getattr(module, name)
+            if isinstance(value, dict) or getattr(value, "__module__", None) in whole_files:
+                continue
+            if not re.search(rf"auto(?:class|function|data):: (?:dlnotes\.\S+\.)?{name}\n", text):
+                lost.append(f"{package}.{name}")
+    assert lost == []
+
+
+def test_every_model_file_has_a_place_on_an_api_page():
+    from dlnotes.models import _MODELS
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((BOOK / "api").glob("models_*.md")))
+    assert [name for name in _MODELS if f"automodule:: dlnotes.models.{name}\n" not in text] == []
+    assert sorted(" ".join(re.findall(r"```\{figures\} (.*)", text)).split()) == sorted(_MODELS)

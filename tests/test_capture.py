@@ -322,3 +322,37 @@ def test_says_what_was_not_found():
     with pytest.raises(TypeError, match="expected names of modules, got int"):
         with record(model, [3]):
             pass
+
+
+# ---------------------------------------------------------------- the libraries' own families
+
+@pytest.mark.parametrize("make", [
+    *(lambda n=n: getattr(torchvision.models, n)(weights=None) for n in ("resnet18", "mobilenet_v2", "shufflenet_v2_x0_5")),
+    lambda: torchvision.models.convnext.ConvNeXt([torchvision.models.convnext.CNBlockConfig(8, None, 2)]),
+    *(lambda n=n: timm.create_model(n) for n in ("resnet18", "resnest14d", "seresnet18", "skresnet18", "ecaresnet50t",
+                                                 "convnext_atto")),
+], ids=["torchvision resnet18", "torchvision mobilenet_v2", "torchvision shufflenet_v2", "torchvision convnext",
+        "timm resnet18", "timm resnest", "timm seresnet", "timm skresnet", "timm ecaresnet", "timm convnext"])
+def test_activations_of_the_libraries_convolutional_networks(make):
+    """Every layer that ran is there, and the last of them is the output."""
+    model, x = make().eval(), torch.randn(2, 3, 64, 64)
+    with torch.no_grad(), record(model) as seen:
+        out = model(x)
+    convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    assert convolutions and set(convolutions) <= set(seen.activations)
+    assert torch.equal(list(seen.activations.values())[-1], out)
+
+
+@pytest.mark.parametrize("name, config, calls", [
+    ("deit_tiny_patch16_224", {"img_size": 48, "depth": 2}, 2),
+    ("swin_tiny_patch4_window7_224", {"img_size": 56, "depths": (1, 1)}, 2),
+    ("swinv2_tiny_window8_256", {"img_size": 64, "depths": (1, 1), "num_heads": (1, 2), "embed_dim": 16}, 2),
+    ("xcit_nano_12_p16_224", {"depth": 2}, None), ("maxvit_rmlp_pico_rw_256", {}, None),
+])
+def test_attention_of_more_of_timm(name, config, calls):
+    model = timm.create_model(name, **config).eval()
+    size = config.get("img_size", 256 if "256" in name else 224)
+    with torch.no_grad(), record(model, attention=True) as seen:
+        model(torch.randn(1, 3, size, size))
+    assert len(seen.attention) == calls if calls else len(seen.attention) > 2
+    assert all(torch.allclose(a.weights.sum(-1), torch.ones(()), atol=1e-4) for a in seen.attention)

@@ -290,16 +290,18 @@ def test_frequency_gate_follows_its_formula_and_starts_as_the_identity(size):
     with torch.no_grad():
         gate.alpha.copy_(noise(4, 1, 1))
         gate.beta.copy_(noise(4, 1, 1, seed=1))
-    gated = torch.fft.ifft2(gate.a(x) * torch.fft.fft2(gate.b(x))).abs()
+    gated = torch.fft.ifft2(gate.gate(x) * torch.fft.fft2(gate.value(x))).abs()
     close(gate(x), gated * gate.alpha + x * gate.beta)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (5, 7)])
-def test_dual_domain_attention_needs_no_transform_before_its_gate(size):
-    layer, u = DualDomainAttention(4).double(), noise(2, 4, *size)
-    f1 = (layer.frequency(u.mean((-2, -1), keepdim=True)) * u).abs()
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.integers(0, 10_000))
+def test_one_weight_a_channel_passes_through_the_fourier_transform(c, h, w, seed):
+    """The channel attention on the spectrum, as its authors compute it, with both transforms."""
+    layer, u = DualDomainAttention(c).double(), noise(2, c, h, w, seed=seed)
+    f1 = torch.fft.ifft2(layer.frequency(u.mean((-2, -1), keepdim=True)) * torch.fft.fft2(u)).abs()
     close(layer(u), layer.gate(layer.space(f1.mean((-2, -1), keepdim=True)) * f1))
-    assert params(layer) == 4 * (4 * 4 + 4) + 2 * 4
+    assert params(layer) == 4 * (c * c + c) + 2 * c
 
 
 @pytest.mark.parametrize("make", [lambda: GlobalFilter(4, 6, 8), lambda: FrequencyGate(4), lambda: DualDomainAttention(4)])
@@ -359,8 +361,8 @@ BAD = [
     (lambda: multiscale_frequency_l1_loss(X, X), TypeError, "multiscale_frequency_l1_loss: expected lists of tensors"),
     (lambda: multiscale_frequency_l1_loss([X], []), ValueError, "multiscale_frequency_l1_loss: expected as many"),
     (lambda: focal_frequency_loss(X, X, alpha=-1), ValueError, "focal_frequency_loss: expected alpha of at least 0"),
-    (lambda: GlobalFilter(2, 6, 6)(X), ValueError, r"GlobalFilter: expected \(b, c, h, w\) with"),
-    (lambda: FrequencyGate(2)(X.double()), TypeError, "FrequencyGate: expected x of dtype float32, got torch.float64"),
+    (lambda: GlobalFilter(2, 6, 6)(X), ValueError, r"GlobalFilter: expected height and width \(6, 6\), got"),
+    (lambda: FrequencyGate(2)(X.double()), TypeError, "FrequencyGate: expected torch.float32, .*, got torch.float64"),
     (lambda: DualDomainAttention(0), ValueError, "DualDomainAttention: expected c"),
 ]
 

@@ -3,24 +3,21 @@
 - ships the widget modules, their runtime and MathJax as local files;
 - slims the widget state that each page carries, and puts a picture of each widget behind <noscript>;
 - drops the live-code scripts that the theme would fetch from elsewhere;
-- offers the directive ``{claims}``, which turns book/claims.yml into a page.
+- offers the directives of ``booktables``: beliefs, figures of merit, speed.
 """
 
 import gzip
 import json
 from pathlib import Path
 
-import yaml
+import booktables
 from docutils import nodes
-from docutils.parsers.rst import Directive
-from docutils.statemachine import StringList
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from dlnotes.widgets import _bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE, VIEW = (f"application/vnd.jupyter.widget-{kind}+json" for kind in ("state", "view"))
-VERDICTS = {"false": "False", "outdated": "Outdated", "misleading": "Misleading", "true": "True, worth showing"}
 
 
 def write_static(app, config):
@@ -78,34 +75,12 @@ def clean_page(app, pagename, templatename, context, doctree):
         context["css_files"] = [c for c in context["css_files"] if "thebe" not in str(getattr(c, "filename", c))]
 
 
-class Claims(Directive):
-    """``{claims}``: every belief that the chapters settle, with its verdict and a link to the cell."""
-
-    has_content = False
-
-    def run(self):
-        environment = self.state.document.settings.env
-        source = Path(environment.srcdir) / "claims.yml"
-        environment.note_dependency(str(source))
-        lines = []
-        claims = yaml.safe_load(source.read_text(encoding="utf-8"))
-        for chapter in dict.fromkeys(claim["chapter"] for claim in claims):
-            lines += ["", f"{{doc}}`{chapter}`", "", ":::{list-table}", ":class: dln-claims", ":header-rows: 1", ":widths: 40 16 44", ""]
-            lines += ["* - What people say", "  - Verdict", "  - Why"]
-            for claim in (c for c in claims if c["chapter"] == chapter):
-                lines += [f"* - {claim['belief']}", f"  - **{VERDICTS[claim['verdict']]}**",
-                          f"  - {claim['reason']} {{ref}}`The experiment <claim-{claim['id'].lower()}>`"]
-            lines += [":::", ""]
-        box = nodes.container()
-        self.state.nested_parse(StringList(lines, source=str(source)), 0, box)
-        return box.children
-
-
 def setup(app):
     app.connect("config-inited", write_static)
     app.connect("html-page-context", clean_page, priority=900)
     app.add_post_transform(StillPictures)
-    app.add_directive("claims", Claims)
+    for name, directive in booktables.DIRECTIVES.items():
+        app.add_directive(name, directive)
     app.add_css_file("dlnotes.css")
     app.add_js_file("book.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,6 +9,8 @@ import torch
 from einops import rearrange
 from torch import nn
 
+from dlnotes._check import check_input
+
 from ._check import check_count
 from .scaled_dot_product import attention
 
@@ -67,12 +69,10 @@ class MultiHeadAttention(nn.Module):
         """
         context = x if context is None else context
         for name, tensor, width in (("x", x, self.dim), ("context", context, self.dim_context)):
-            if tensor.ndim != 3 or tensor.shape[-1] != width:
-                raise ValueError(f"MultiHeadAttention: expected {name} of shape (b, tokens, {width}), "
-                                 f"got {tuple(tensor.shape)}")
+            check_input(f"MultiHeadAttention, {name}", tensor, "b tokens d", d=width, like=self.q_proj.weight)
         if x.shape[0] != context.shape[0]:
             raise ValueError("MultiHeadAttention: expected x and context with the same batch size, "
-                             f"got {tuple(x.shape)} and {tuple(context.shape)}")
+                             f"got {tuple(x.shape)} and {tuple(context.shape)}; expand one of them first")
         if mask is not None and mask.ndim == 3:
             raise ValueError("MultiHeadAttention: expected a mask (n, m) or (b, heads, n, m), with 1 where it broadcasts, "
                              f"got {tuple(mask.shape)}; write mask[:, None] for one mask per sample")

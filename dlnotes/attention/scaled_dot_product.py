@@ -4,7 +4,8 @@ Source: Vaswani et al., "Attention Is All You Need", NeurIPS 2017, section 3.2.1
 softmax(q kᵀ / √d) v. The division keeps the variance of the scores near one, whatever the width.
 
 ``explicit_attention`` is the teaching version: it makes the whole matrix of weights. ``attention`` gives the same
-output through PyTorch's fused kernel, which never stores that matrix; our models use it.
+output through PyTorch's fused kernel, which never stores that matrix. ``fused_attention`` is that kernel without the checks,
+for models that have checked their input.
 Departure from PyTorch's history: a query that may attend to nothing gets zeros here, in every version of torch. The
 plain formula divides 0 by 0 there and gives NaN (as ``torch.softmax`` does on a row of -inf), and one NaN row spoils
 every gradient.
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 
 from ._check import broadcast, check_mask, check_qkv
 
-__all__ = ["attention", "attention_scores", "attention_weights", "explicit_attention"]
+__all__ = ["attention", "attention_scores", "attention_weights", "explicit_attention", "fused_attention"]
 
 
 def attention_scores(q: torch.Tensor, k: torch.Tensor, scale: float | None = None) -> torch.Tensor:
@@ -130,9 +131,32 @@ def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Ten
         mask, empty = _open_empty_rows(torch.atleast_2d(mask))
         mask = _four_axes(mask, lead) if mask.ndim > 2 else mask
     q, k, v = (_four_axes(x.expand(*lead, *x.shape[-2:]), lead) for x in (q, k, v))         # (b, heads, tokens, width)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
+    out = fused_attention(q, k, v, mask, scale, dropout)
     out = out.reshape(*lead, *out.shape[-2:])                                               # (..., n, e)
     return out if empty is None else out.masked_fill(empty, 0.0)
+
+
+def fused_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None = None,
+                    scale: float | None = None, dropout: float = 0.0) -> torch.Tensor:
+    """The core that all our models share: nothing is checked, and no row of the mask may be empty.
+
+    No kernel for the CPU passes a gradient to the mask. Where one is needed, for biases that are learned, the formula is
+    written out, which takes less time there than what PyTorch falls back to.
+
+    Args:
+        q: queries (b, heads, n, d).
+        k: keys (b, heads, m, d).
+        v: values (b, heads, m, e).
+        mask, scale, dropout: as in :func:`attention`.
+
+    Returns:
+        Output (b, heads, n, e).
+    """
+    if mask is not None and mask.requires_grad and mask.device.type == "cpu":
+        scale = q.shape[-1] ** -0.5 if scale is None else scale
+        weights = ((q * scale) @ k.mT + mask).softmax(dim=-1)       # (b, heads, n, m)
+        return F.dropout(weights, dropout) @ v                      # (b, heads, n, e)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
 
 
 def _open_empty_rows(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,7 +9,9 @@ gate builds and never calls is left out.
 import torch
 from torch import nn
 
-from ._checks import check_size, check_tensor
+from dlnotes._check import check_input
+
+from ._checks import check_size
 
 __all__ = ["DualDomainAttention", "FrequencyGate", "GlobalFilter"]
 
@@ -38,50 +40,55 @@ class GlobalFilter(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Filter ``x`` (b, c, h, w). Raises ValueError for another size, TypeError for another dtype than the weight's."""
-        check_tensor(x, "GlobalFilter", kinds=(self.weight.dtype,), dims=4)
-        expected = (self.weight.shape[0], *self.size)
-        if x.shape[1:] != expected:
-            raise ValueError(f"GlobalFilter: expected (b, c, h, w) with (c, h, w)={expected}, got {tuple(x.shape)}; "
-                             f"the filter has one weight per frequency: build the layer for this size")
+        check_input("GlobalFilter", x, "b c h w", c=self.weight.shape[0], like=self.weight)
+        if x.shape[2:] != self.size:
+            raise ValueError(f"GlobalFilter: expected height and width {self.size}, got {tuple(x.shape)}; "
+                             "the filter has one weight per frequency: build the layer for this size")
         spectrum = torch.fft.rfft2(x, norm="ortho")                              # b c h w//2+1
         spectrum = spectrum * torch.view_as_complex(self.weight)                 # b c h w//2+1
         return torch.fft.irfft2(spectrum, s=self.size, norm="ortho")             # b c h w
 
 
 class FrequencyGate(nn.Module):
-    """OKNet's gate: a learned map of the features multiplies the spectrum of another.
+    """OKNet's gate: a learned map of the features multiplies the spectrum of another, frequency by frequency.
 
-    ``out = alpha * |IFFT2(a(x) * FFT2(b(x)))| + beta * x`` with pointwise convolutions a and b, alpha = 0 and beta = 1 at
-    the start, so that the untrained gate is the identity. The map ``a(x)`` is laid out in space and multiplies
-    frequencies: its entry at (row, column) scales the frequency bin of the same index.
+    ``out = alpha * |IFFT2(gate(x) * FFT2(value(x)))| + beta * x`` with pointwise convolutions, alpha = 0 and beta = 1 at
+    the start, so that the untrained gate is the identity. The map ``gate(x)`` is laid out in space and read as one number
+    for every frequency: its entry at (row, column) scales the bin of the same index, the upper left corner the mean. It has
+    not the symmetry of a real signal's spectrum, so what comes back is complex.
 
     Args:
         c: channels.
 
     Shape: (b, c, h, w) to (b, c, h, w), any size.
 
-    >>> sum(p.numel() for p in FrequencyGate(8).parameters()) == 2 * (8 * 8 + 8) + 2 * 8
+    >>> x = torch.randn(2, 8, 5, 7)
+    >>> torch.equal(FrequencyGate(8)(x), x)
     True
     """
 
     def __init__(self, c: int):
         super().__init__()
         check_size("FrequencyGate", c=c)
-        self.a, self.b = nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 1)
+        self.gate, self.value = nn.Conv2d(c, c, 1), nn.Conv2d(c, c, 1)
         self.alpha, self.beta = nn.Parameter(torch.zeros(c, 1, 1)), nn.Parameter(torch.ones(c, 1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Gate ``x`` (b, c, h, w). Raises TypeError or ValueError if it is not such a tensor."""
-        check_tensor(x, "FrequencyGate", kinds=(self.alpha.dtype,), dims=4)
-        gated = torch.fft.ifft2(self.a(x) * torch.fft.fft2(self.b(x))).abs()     # b c h w
-        return gated * self.alpha + x * self.beta
+        check_input("FrequencyGate", x, "b c h w", c=len(self.alpha), like=self.alpha)
+        value = self.value(x)                                                    # b c h w
+        # Fourier transforms know no bfloat16: at least 32 bits there and back
+        spectrum = torch.fft.fft2(value.to(torch.promote_types(value.dtype, torch.float32)))       # b c h w, complex
+        gated = torch.fft.ifft2(self.gate(x) * spectrum).abs().to(value.dtype)   # b c h w, real
+        return self.alpha * gated + self.beta * x                                # b c h w
 
 
 class DualDomainAttention(nn.Module):
     """OKNet's global branch: channel attention on the spectrum, channel attention in space, then :class:`FrequencyGate`.
 
     ``F1 = |IFFT2(f(mean u) * FFT2(u))|``, ``F2 = s(mean F1) * F1``, ``out = gate(F2)``. One number per channel scales a
-    whole spectrum, and the transform is linear, so ``F1`` equals ``|f(mean u) * u|``: tests/test_fourier.py shows it.
+    whole spectrum, and the transform is linear, so ``F1`` is ``|f(mean u) * u|``, and both transforms are left out here:
+    tests/test_fourier.py ties the two. All that the round trip leaves behind is the absolute value.
 
     Args:
         c: channels.
@@ -97,8 +104,7 @@ class DualDomainAttention(nn.Module):
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         """Attend over the channels of ``u`` (b, c, h, w). Raises TypeError or ValueError if it is not such a tensor."""
-        check_tensor(u, "DualDomainAttention", name="u", kinds=(self.space.weight.dtype,), dims=4)
-        scale = self.frequency(u.mean((-2, -1), keepdim=True))                   # b c 1 1
-        f1 = torch.fft.ifft2(scale * torch.fft.fft2(u)).abs()                    # b c h w
+        check_input("DualDomainAttention", u, "b c h w", c=self.space.in_channels, like=self.space.weight)
+        f1 = (self.frequency(u.mean((-2, -1), keepdim=True)) * u).abs()          # b c h w
         f2 = self.space(f1.mean((-2, -1), keepdim=True)) * f1                    # b c h w
         return self.gate(f2)

@@ -7,16 +7,18 @@ the names of timm's ViT, so that its published weights load as they are.
 """
 
 import copy
-import inspect
 import json
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
-from dlnotes.attention import attention
+from dlnotes._check import check_input
+from dlnotes.attention.scaled_dot_product import fused_attention
+from dlnotes.checkpoints.resize import resize_pos_embed
+
+from ._build import build
 
 __all__ = ["VisionTransformer", "deit_small", "deit_tiny", "load_vit_digits", "resize_positions", "vit_b_16", "vit_b_32",
            "vit_digits", "vit_l_16"]
@@ -47,7 +49,7 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = rearrange(self.qkv(x), "b n (three heads d) -> three b heads n d", three=3, heads=self.heads)
-        out = attention(q, k, v)                                            # b heads n d, scores over √d
+        out = fused_attention(q, k, v)                                      # b heads n d, scores over √d
         return self.drop(self.proj(rearrange(out, "b heads n d -> b n (heads d)")))
 
 
@@ -159,11 +161,13 @@ class VisionTransformer(nn.Module):
 
         Raises:
             ValueError: if the pictures have another shape.
+            TypeError: if their dtype is not that of the weights.
         """
         expected = (self.in_channels, *self.image_size)
-        if x.ndim != 4 or tuple(x.shape[1:]) != expected:
+        if isinstance(x, torch.Tensor) and (x.ndim != 4 or tuple(x.shape[1:]) != expected):
             raise ValueError(f"VisionTransformer: expected pictures of shape (b, {', '.join(map(str, expected))}), "
                              f"got {tuple(x.shape)}; resize the pictures, or the model with resize_positions(model, (h, w))")
+        check_input("VisionTransformer", x, "b c h w", like=self.patch_embed.proj.weight)
         x = self.patch_embed(x)                                                 # b n d
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)        # b 1+n d
         x = self.pos_drop(x + self.pos_embed)                                   # b 1+n d
@@ -201,11 +205,8 @@ def resize_positions(model: VisionTransformer, image_size: int | tuple[int, int]
     resized = copy.deepcopy(model)
     resized.image_size, resized.grid = size, (size[0] // model.patch_size, size[1] // model.patch_size)
     if resized.grid != model.grid:
-        positions = model.pos_embed.detach()
-        of_map = rearrange(positions[:, 1:], "1 (h w) d -> 1 d h w", h=model.grid[0])
-        of_map = F.interpolate(of_map, size=resized.grid, mode="bicubic", antialias=True, align_corners=False)  # 1 d h' w'
-        of_map = rearrange(of_map, "1 d h w -> 1 (h w) d")
-        resized.pos_embed = nn.Parameter(torch.cat([positions[:, :1], of_map], dim=1))                          # 1 1+n' d
+        positions = resize_pos_embed(model.pos_embed.detach(), resized.grid, model.grid)        # 1 1+n' d
+        resized.pos_embed = nn.Parameter(positions)
     return resized
 
 
@@ -216,43 +217,36 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return pair
 
 
-def _build(name: str, canonical: dict, config: dict) -> VisionTransformer:
-    unknown = sorted(set(config) - set(inspect.signature(VisionTransformer).parameters))
-    if unknown:
-        raise TypeError(f"{name}: expected settings among {', '.join(inspect.signature(VisionTransformer).parameters)}, "
-                        f"got {', '.join(unknown)}")
-    return VisionTransformer(**(canonical | config))
-
-
 def vit_b_16(**config) -> VisionTransformer:
     """ViT-B/16: 86,567,656 parameters. Settings: those of :class:`VisionTransformer`."""
-    return _build("vit_b_16", {"patch_size": 16, "dim": 768, "depth": 12, "heads": 12}, config)
+    return build("vit_b_16", VisionTransformer, {"patch_size": 16, "dim": 768, "depth": 12, "heads": 12}, config)
 
 
 def vit_b_32(**config) -> VisionTransformer:
     """ViT-B/32: 88,224,232 parameters, a quarter of the tokens of ViT-B/16."""
-    return _build("vit_b_32", {"patch_size": 32, "dim": 768, "depth": 12, "heads": 12}, config)
+    return build("vit_b_32", VisionTransformer, {"patch_size": 32, "dim": 768, "depth": 12, "heads": 12}, config)
 
 
 def vit_l_16(**config) -> VisionTransformer:
     """ViT-L/16: 304,326,632 parameters."""
-    return _build("vit_l_16", {"patch_size": 16, "dim": 1024, "depth": 24, "heads": 16}, config)
+    return build("vit_l_16", VisionTransformer, {"patch_size": 16, "dim": 1024, "depth": 24, "heads": 16}, config)
 
 
 def deit_tiny(**config) -> VisionTransformer:
     """DeiT-Ti without distillation: 5,717,416 parameters."""
-    return _build("deit_tiny", {"patch_size": 16, "dim": 192, "depth": 12, "heads": 3}, config)
+    return build("deit_tiny", VisionTransformer, {"patch_size": 16, "dim": 192, "depth": 12, "heads": 3}, config)
 
 
 def deit_small(**config) -> VisionTransformer:
     """DeiT-S without distillation: 22,050,664 parameters."""
-    return _build("deit_small", {"patch_size": 16, "dim": 384, "depth": 12, "heads": 6}, config)
+    return build("deit_small", VisionTransformer, {"patch_size": 16, "dim": 384, "depth": 12, "heads": 6}, config)
 
 
 def vit_digits(**config) -> VisionTransformer:
     """The small ViT of the widgets, for grey 64 × 64 digits on textures; :func:`load_vit_digits` has it trained."""
-    return _build("vit_digits", {"image_size": 64, "patch_size": 8, "in_channels": 1, "num_classes": 10, "dim": 96,
-                                 "depth": 4, "heads": 4, "mlp_ratio": 3.0}, config)
+    canonical = {"image_size": 64, "patch_size": 8, "in_channels": 1, "num_classes": 10, "dim": 96, "depth": 4, "heads": 4,
+                 "mlp_ratio": 3.0}
+    return build("vit_digits", VisionTransformer, canonical, config)
 
 
 def load_vit_digits(path: str | Path | None = None) -> VisionTransformer:

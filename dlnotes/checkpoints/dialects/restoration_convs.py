@@ -1,0 +1,103 @@
+"""DEA-Net, OKNet and CAMixerSR: the names in their authors' repositories."""
+
+from .._dialect import Dialect
+
+# cecret3350/DEA-Net. The names before the repository simplifies its weights (five kernels) and after it (one) differ only
+# below conv1, so both are read by these rules: the one into ``training_form=True``, the other into the usual form.
+_DEA_NET = Dialect("authors", rules=(
+    (r"^down1\.0\.", "stem."),
+    (r"^down(\d)\.0\.", r"down\1.conv."),
+    (r"^up1\.0\.", "up2.conv."),
+    (r"^up2\.0\.", "up1.conv."),
+    (r"^up3\.0\.", "out."),
+    (r"^fe_level_2\.", "encoder2.0."),
+    (r"^fe_level_3\.", "level3.0."),
+    (r"^down_level1_block1\.", "encoder1.0."), (r"^up_level1_block1\.", "decoder1.0."),
+    (r"^down_level1_block2\.", "encoder1.1."), (r"^up_level1_block2\.", "decoder1.1."),
+    (r"^down_level1_block3\.", "encoder1.2."), (r"^up_level1_block3\.", "decoder1.2."),
+    (r"^down_level1_block4\.", "encoder1.3."), (r"^up_level1_block4\.", "decoder1.3."),
+    (r"^up_level2_block1\.", "decoder2.0."),
+    (r"^up_level2_block2\.", "decoder2.1."),
+    (r"^up_level2_block3\.", "decoder2.2."),
+    (r"^up_level2_block4\.", "decoder2.3."),
+    (r"^down_level2_block(\d)\.", r"encoder2.\1."),                 # place 0 is fe_level_2
+    (r"^level3_block(\d)\.", r"level3.\1."),
+    (r"\.conv1_1\.conv\.", ".central."),
+    (r"\.conv1_2\.conv\.", ".horizontal."),
+    (r"\.conv1_3\.conv\.", ".vertical."),
+    (r"\.conv1_4\.conv\.", ".angular."),
+    (r"\.conv1_5\.", ".vanilla."),
+    (r"^mix1\.", "fuse3."),
+    (r"^mix2\.", "fuse2."),
+    (r"\.ca\.ca\.0\.", ".attention.channel.reduce."),
+    (r"\.ca\.ca\.2\.", ".attention.channel.expand."),
+    (r"\.sa\.sa\.", ".attention.spatial.conv."),
+    (r"\.pa\.pa2\.", ".attention.pixel.conv."),
+))
+
+# c-yn/OKNet
+_OKNET = Dialect("authors", rules=(
+    (r"^(feat_extract|Convs|ConvsOut)\.(\d)\.main\.0\.", r"\1.\2.conv."),
+    (r"^feat_extract\.0\.", "stem."),
+    (r"^feat_extract\.1\.", "down2."),
+    (r"^feat_extract\.2\.", "down3."),
+    (r"^feat_extract\.3\.", "up2."),
+    (r"^feat_extract\.4\.", "up1."),
+    (r"^feat_extract\.5\.conv\.", "out1."),
+    (r"^ConvsOut\.0\.conv\.", "out3."),
+    (r"^ConvsOut\.1\.conv\.", "out2."),
+    (r"^Convs\.0\.", "join2."),
+    (r"^Convs\.1\.", "join1."),
+    (r"^Encoder\.0\.", "encoder1."), (r"^Encoder\.1\.", "encoder2."), (r"^Encoder\.2\.", "encoder3."),
+    (r"^Decoder\.0\.", "decoder3."), (r"^Decoder\.1\.", "decoder2."), (r"^Decoder\.2\.", "decoder1."),
+    (r"\.layers\.(\d+)\.main\.0\.main\.0\.", r".\1.conv1."),
+    (r"\.layers\.(\d+)\.main\.1\.main\.0\.", r".\1.conv2."),
+    (r"^FAM1\.merge\.main\.0\.", "merge3."),
+    (r"^FAM2\.merge\.main\.0\.", "merge2."),
+    (r"^SCM1\.main\.", "input3."),
+    (r"^SCM2\.main\.", "input2."),
+    (r"^(input\d)\.0\.main\.0\.", r"\1.conv1.conv."),
+    (r"^(input\d)\.1\.main\.0\.", r"\1.conv2.conv."),
+    (r"^(input\d)\.2\.main\.0\.", r"\1.conv3.conv."),
+    (r"^(input\d)\.3\.main\.0\.", r"\1.conv4."),
+    (r"^(input\d)\.4\.", r"\1.norm."),
+    (r"^bottelneck\.", "bottleneck."),
+    (r"\.in_conv\.0\.", ".project_in."),
+    (r"\.out_conv\.", ".project_out."),
+    (r"\.dw_13\.", ".row."),
+    (r"\.dw_31\.", ".column."),
+    (r"\.dw_33\.", ".square."),
+    (r"\.dw_11\.", ".point."),
+    (r"\.fac_conv\.", ".dual_domain.frequency."),
+    (r"^bottleneck\.conv\.", "bottleneck.dual_domain.space."),
+    (r"\.fgm\.dwconv1\.", ".dual_domain.gate.gate."),
+    (r"\.fgm\.dwconv2\.", ".dual_domain.gate.value."),
+    (r"\.fgm\.", ".dual_domain.gate."),
+), drop={r"^bottelneck\.fgm\.conv\.": "made in the released code and never called"})
+
+# icandle/CAMixerSR
+_CAMIXERSR = Dialect("authors", rules=(
+    (r"^global_predictor\.", "hint."),
+    (r"^body_tail\.", "conv."),
+    (r"^tail\.0\.", "tail."),
+    (r"^body\.(\d+)\.body_tail\.", r"groups.\1.conv."),
+    (r"^body\.(\d+)\.body\.", r"groups.\1.blocks."),
+    (r"\.ffn\.dwconv\.", ".ffn.depthwise."),
+    (r"\.mixer\.project_q\.", ".mixer.query."),
+    (r"\.mixer\.project_k\.", ".mixer.key."),
+    (r"\.mixer\.project_v\.", ".mixer.value."),
+    (r"\.mixer\.project_out\.", ".mixer.project."),
+    (r"\.conv_sptial\.0\.", ".near."),
+    (r"\.conv_sptial\.1\.", ".far."),
+    (r"\.route\.", ".predictor."),
+    (r"\.in_conv\.0\.", ".reduce."),
+    (r"\.in_conv\.1\.", ".norm."),
+    (r"\.out_offsets\.0\.", ".offset1."),
+    (r"\.out_offsets\.2\.", ".offset2."),
+    (r"\.out_mask\.0\.", ".score1."),
+    (r"\.out_mask\.2\.", ".score2."),
+    (r"\.out_CA\.1\.", ".channel."),
+    (r"\.out_SA\.0\.", ".spatial."),
+))
+
+DIALECTS = {"DEANet": (_DEA_NET,), "OKNet": (_OKNET,), "CAMixerSR": (_CAMIXERSR,)}
