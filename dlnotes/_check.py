@@ -1,10 +1,10 @@
 """Checks at the boundary, in one voice: who asked, what was expected, what came, and the remedy."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 
-__all__ = ["check_choice", "check_divisible", "check_input", "check_integers", "check_probability"]
+__all__ = ["check_choice", "check_divisible", "check_input", "check_integers", "check_numbers", "check_probability"]
 
 _REMEDY = {"b c h w": "x.unsqueeze(0) adds a missing batch axis, x.movedim(-1, 1) brings channels forward",
            "b h w c": "x.movedim(1, -1) brings channels last",
@@ -54,7 +54,7 @@ def check_input(owner: str, x: torch.Tensor, axes: str, *, multiple: int = 1, at
     if not x.is_floating_point():
         raise TypeError(f"{owner}: expected a floating-point tensor, got {x.dtype}; convert with x.float(), "
                         "and divide 8-bit pixels by 255")
-    if like is not None and x.dtype != like.dtype and not torch.is_autocast_enabled(x.device.type):
+    if like is not None and x.dtype != like.dtype and (x.device.type == "meta" or not torch.is_autocast_enabled(x.device.type)):
         raise TypeError(f"{owner}: expected {like.dtype}, the dtype of the weights, got {x.dtype}; "
                         f"convert with x.to({like.dtype})")
 
@@ -75,6 +75,14 @@ def check_integers(owner: str, *, at_least: int = 1, **values: int) -> None:
                              "pass a whole number")
 
 
+def check_numbers(owner: str, **values: Sequence) -> None:
+    """Each named value must be a tuple or list of at least one entry; raises ValueError."""
+    for name, value in values.items():
+        if not isinstance(value, (tuple, list)) or not value:
+            raise ValueError(f"{owner}: expected {name} to be a tuple with an entry for each stage, got {value!r}; "
+                             f"write for example {name}=(2, 2)")
+
+
 def check_divisible(owner: str, by: str, divisor: int, **values: int) -> None:
     """Each named value must be divisible by the divisor called ``by``; raises ValueError."""
     for name, value in values.items():
@@ -93,5 +101,5 @@ def check_choice(owner: str, choices: Collection, **value: object) -> None:
 def check_probability(owner: str, **values: float) -> None:
     """Each named value must lie in [0, 1); raises ValueError."""
     for name, value in values.items():
-        if not 0.0 <= value < 1.0:
+        if not isinstance(value, (int, float)) or not 0.0 <= value < 1.0:
             raise ValueError(f"{owner}: expected {name} in [0, 1), got {value!r}; 0.0 switches it off")

@@ -87,7 +87,7 @@ def record(model: nn.Module, modules: str | Iterable[str] | None = None, attenti
     ({'0': (3, 8), '1': (3, 8)}, True)
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"record: expected a torch.nn.Module, got {type(model).__name__}")
+        raise TypeError(f"record: expected a torch.nn.Module, got {type(model).__name__}; pass the model itself")
     names = {module: name for name, module in model.named_modules()}
     wanted = _wanted(names, modules, attention)
     seen, stack = Recording(), []
@@ -114,7 +114,7 @@ def record(model: nn.Module, modules: str | Iterable[str] | None = None, attenti
         yield seen
 
     if not started:
-        raise RuntimeError("record: expected the model to be called inside the with block, and it was not")
+        raise RuntimeError("record: expected the model to be called inside the with block, got no call; indent the call")
     silent = [names[module] for module in wanted if names[module] not in seen.activations]
     if modules is not None and silent:
         raise RuntimeError(f"record: expected every module asked for to run, but nothing came from {', '.join(silent)}")

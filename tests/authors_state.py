@@ -1,12 +1,11 @@
-"""Checkpoints of other people's networks without their files: real names and shapes, values by rule.
+"""Checkpoints of other people's networks with batch norm, without their files: real names and shapes, values by rule.
 
-``authors/NAME.txt`` holds lines such as ``conv1.weight 64x3x7x7``, written from the state dict of the authors' own model.
 The values are pseudo-random, the same everywhere, and of a size that keeps a signal alive through many layers.
 """
 
-from pathlib import Path
-
 import torch
+
+from authors_tensors import authors_shapes
 
 
 def value(name: str, shape: tuple[int, ...]) -> torch.Tensor:
@@ -27,6 +26,4 @@ def value(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 def authors_state(name: str) -> dict[str, torch.Tensor]:
     """The state dict of ``authors/NAME.txt``."""
-    lines = (Path(__file__).parent / "authors" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    pairs = [line.partition(" ")[::2] for line in lines]
-    return {key: value(key, tuple(int(side) for side in shape.split("x") if side)) for key, shape in pairs}
+    return {key: value(key, shape) for key, shape in authors_shapes(name).items()}

@@ -9,11 +9,16 @@ from pathlib import Path
 import torch
 
 
+def authors_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """Name -> shape, from the lines ``conv1.weight 64x3x7x7`` of ``tests/authors/<name>.txt``: the authors' own state dict."""
+    lines = (Path(__file__).parent / "authors" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.partition(" ")[::2] for line in lines]
+    return {key: tuple(int(side) for side in shape.split("x") if side) for key, shape in pairs}
+
+
 def authors_tensors(name: str) -> dict[str, torch.Tensor]:
-    """The tensors of ``tests/authors/<name>.txt``, whose lines are ``name 48x3x3x3``, in float64."""
-    lines = (Path(__file__).parent / "authors" / f"{name}.txt").read_text().splitlines()
-    shapes = {key: tuple(map(int, size.split("x"))) for key, size in map(str.split, lines)}
-    return {key: by_rule(key, shape) for key, shape in shapes.items()}
+    """The tensors of ``tests/authors/<name>.txt`` in float64, by the rule above (for networks without batch norm)."""
+    return {key: by_rule(key, shape) for key, shape in authors_shapes(name).items()}
 
 
 def by_rule(key: str, shape: tuple[int, ...]) -> torch.Tensor:

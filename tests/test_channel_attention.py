@@ -149,6 +149,14 @@ def test_every_place_has_the_gate_one_half_at_first():
     assert torch.equal(SpatialAttention()(x), 0.5 * x)
 
 
+def test_the_statistics_of_the_spatial_gate_move_slowly():
+    """Momentum 0.01, as in the authors' code: after one batch a hundredth of its variance."""
+    layer, x = SpatialAttention(), torch.randn(2, 16, 5, 6)
+    seen_by_norm = layer.conv(torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1))
+    layer(x)
+    assert torch.allclose(layer.bn.running_var, 0.99 + 0.01 * seen_by_norm.var(), atol=1e-6)
+
+
 def test_cbam_is_channel_then_place():
     layer, x = CBAM(16, 4).eval(), torch.randn(2, 16, 5, 6)
     nn.init.ones_(layer.spatial.bn.weight)

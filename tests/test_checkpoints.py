@@ -46,7 +46,8 @@ def test_timm_names_are_our_own_here():
 
 @pytest.mark.parametrize("wrap", [
     lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": {f"module.{k}": v for k, v in s.items()}},
-    lambda s: {"params_ema": s, "params": {}}, lambda s: {**s, "mask_values": [0, 255]}, lambda s: {f"_orig_mod.{k}": v for k, v in s.items()}])
+    lambda s: {"params_ema": s, "params": {}}, lambda s: {**s, "mask_values": [0, 255]}, lambda s: {f"_orig_mod.{k}": v for k, v in s.items()},
+    lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()}])
 def test_wrappings_in_common_use_are_opened(wrap):
     source, target = vit(), vit()
     load_weights(target, wrap(source.state_dict()))
@@ -92,6 +93,54 @@ def test_a_new_head_is_left_out_by_name():
         load_weights(target, vit().state_dict(), skip=["haed.*"])
 
 
+def test_what_ours_does_not_have_is_left_out_by_name():
+    """Under their name: a head for a model without one, and their spelling of a parameter of ours."""
+    target, state = vit(num_classes=0), vit().state_dict()
+    with pytest.raises(ValueError, match="got 2 unexpected"):
+        load_weights(target, state)
+    report = load_weights(target, state, skip="head.*")
+    assert report.dropped == {"head.weight": "left out by skip", "head.bias": "left out by skip"}
+    target = vit(num_classes=7)
+    assert load_weights(target, theirs().state_dict(), skip=["heads.*"]).skipped == ["head.weight", "head.bias"]
+    with pytest.raises(ValueError, match="expected skip='nothing' to name a parameter of VisionTransformer or of the checkp"):
+        load_weights(target, state, skip="nothing")
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda x: x.to("meta"), lambda x: x.to_sparse(), lambda x: x.to(torch.complex64), lambda x: x.to(torch.uint8)])
+def test_tensors_of_another_kind_are_refused_before_anything_changes(spoil):
+    target, state = vit(), vit().state_dict()
+    before = {key: x.clone() for key, x in target.state_dict().items()}
+    state["head.weight"] = spoil(state["head.weight"])
+    with pytest.raises(ValueError, match="(?s)got 1 of another kind .*head.weight expected torch.float32, strided, got "):
+        load_weights(target, state)
+    assert all(torch.equal(x, target.state_dict()[key]) for key, x in before.items())
+
+
+def test_another_precision_is_converted():
+    target, state = vit(), vit().double().state_dict()
+    load_weights(target, state)
+    assert target.head.weight.dtype == torch.float32 and torch.equal(target.head.weight, state["head.weight"].float())
+
+
+def test_a_model_without_memory_is_refused():
+    with torch.device("meta"):
+        target = vit()
+    with pytest.raises(ValueError, match="expected a model with memory .*got a VisionTransformer on the meta device; build"):
+        load_weights(target, vit().state_dict())
+
+
+def test_tied_weights_take_one_name_and_refuse_two_values():
+    settings = {"source_vocabulary": 12, "target_vocabulary": 12, "dim": 32, "heads": 4, "depth": 1, "hidden": 64}
+    tied, target = (create("transformer", **settings, share_embeddings=True) for _ in range(2))
+    once = {key: x for key, x in tied.state_dict().items() if key != "head.weight"}
+    load_weights(target, once)
+    assert torch.equal(target.head.weight, tied.head.weight)
+    with pytest.raises(ValueError, match="of another kind: .* has other numbers than .*, and here both are one tensor"):
+        load_weights(target, create("transformer", **settings, share_embeddings=False).state_dict())
+    assert torch.equal(target.head.weight, tied.head.weight)
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (4, 3), (12,), (3, 1, 4)])
 def test_equal_numbers_in_another_shape_are_not_poured_over(shape):
     target = nn.Linear(6, 2, bias=False)
@@ -108,6 +157,12 @@ def test_positions_are_interpolated_only_when_asked():
     report = load_weights(target, source.state_dict(), resize=True)
     assert report.resized == {"pos_embed": ((1, 17, 24), (1, 49, 24))}
     assert torch.equal(target.pos_embed, resize_pos_embed(source.pos_embed, (6, 8)))
+
+
+def test_a_grid_that_is_not_square_stands_in_the_one_report():
+    source, target = vit(image_size=(32, 48)), vit(image_size=(48, 64), num_classes=7)
+    with pytest.raises(ValueError, match="(?s)got 3 of another shape .*pos_embed .*resize=True knows square grids only"):
+        load_weights(target, source.state_dict(), resize=True)
 
 
 def test_resizing_is_that_of_timm():

@@ -1,4 +1,4 @@
-"""LeNet-5 of 1998 and of today, our small CNN, HybridSN; coordinate attention and stochastic depth, which others build on."""
+"""LeNet-5 of 1998 and of today, our small CNN, HybridSN; coordinate attention and stochastic depth, which others use."""
 
 import torchvision_shim  # noqa: F401  (before torchvision and timm)
 
@@ -30,7 +30,8 @@ def refused(call, *words):
 
 def test_lenet_has_its_parameters_where_the_paper_has_its_layers():
     model = LeNet5()
-    assert [count(layer) for layer in (model.c1, model.c3, model.c5, model.f6, model.output)] == [156, 2416, 48_120, 10_164, 850]
+    layers = (model.c1, model.c3, model.c5, model.f6, model.output)
+    assert [count(layer) for layer in layers] == [156, 2416, 48_120, 10_164, 850]
     assert count(model) == 61_706
 
 
@@ -56,7 +57,8 @@ def test_the_original_has_340908_connections():
     for name in ("c1", "s2", "c3", "s4", "c5", "f6"):
         getattr(model, name).register_forward_hook(lambda _, __, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
     model(torch.zeros(1, 1, 32, 32))
-    assert shapes == {"c1": (6, 28, 28), "s2": (6, 14, 14), "c3": (16, 10, 10), "s4": (16, 5, 5), "c5": (120, 1, 1), "f6": (84,)}
+    assert shapes == {"c1": (6, 28, 28), "s2": (6, 14, 14), "c3": (16, 10, 10), "s4": (16, 5, 5), "c5": (120, 1, 1),
+                      "f6": (84,)}
 
 
 def test_every_map_of_c3_sees_another_set_and_every_map_of_s2_is_seen_ten_times():
@@ -127,7 +129,8 @@ def test_shapes_are_those_that_a_run_has_and_the_model_stays_as_it_was():
     model = create("simple_cnn")
     before = {name: x.clone() for name, x in model.state_dict().items()}
     shapes = model.shapes(45, 30)
-    assert shapes["stages.2.conv"] == (1, 64, 12, 8) and shapes["stages.2.pool"] == (1, 64, 6, 4) and shapes["head"] == (1, 10)
+    assert shapes["stages.2.conv"] == (1, 64, 12, 8) and shapes["stages.2.pool"] == (1, 64, 6, 4)
+    assert list(shapes)[0] == "input" and list(shapes)[-1] == "head" and shapes["head"] == (1, 10)
     seen = {}
     for name, module in model.named_modules():
         module.register_forward_hook(lambda _, __, out, name=name: seen.update({name: tuple(out.shape)}))
@@ -145,7 +148,8 @@ def test_an_odd_last_row_is_not_lost():
     assert not torch.equal(pooled[..., -1, -1], other[..., -1, -1])
 
 
-@pytest.mark.parametrize("name, size", [("simple_cnn", 4), ("mobilenet_v2", 32), ("shufflenet_v2_x1_0", 32), ("efficientnet_b0", 32)])
+@pytest.mark.parametrize("name, size", [
+    ("simple_cnn", 4), ("mobilenet_v2", 32), ("shufflenet_v2_x1_0", 32), ("efficientnet_b0", 32)])
 def test_one_small_picture_is_nothing_to_train_on(name, size):
     model, x = create(name), torch.randn(1, 3, size, size)
     refused(lambda: model(x), "batch of at least 2", ".eval()")
@@ -252,9 +256,10 @@ def test_drop_path_is_out_of_the_way_when_evaluating_or_off():
 
 @pytest.mark.parametrize("build, words", [
     (lambda: LeNet5(in_channels=0), "in_channels to be an integer"),
-    (lambda: SimpleCNN(kernel_size=2), "odd kernel_size"), (lambda: SimpleCNN(widths=()), "at least one width"),
+    (lambda: SimpleCNN(kernel_size=2), "odd kernel_size"), (lambda: SimpleCNN(widths=()), "widths"),
     (lambda: SimpleCNN(widths=(8, 0)), "widths[1]"), (lambda: SimpleCNN().shapes(0, 4), "height"),
-    (lambda: CoordinateAttention(8, reduction=0), "reduction"), (lambda: create("hybridsn", dropout=1.0), "dropout in [0, 1)"),
+    (lambda: CoordinateAttention(8, reduction=0), "reduction"),
+    (lambda: create("hybridsn", dropout=1.0), "dropout in [0, 1)"),
 ])
 def test_a_wrong_configuration_is_refused(build, words):
     refused(build, words)

@@ -154,6 +154,11 @@ def test_two_equal_blobs_far_apart_are_a_miss_and_a_false_alarm():
     assert seen.compute() == {"pd": 0.0, "fa": 9 / 1024}
 
 
+def test_three_pixels_apart_is_not_less_than_three():
+    assert match_regions(disc((16, 16)), disc((16, 19)), distance=3.0)[0] == []
+    assert match_regions(disc((16, 16)), disc((16, 19)), distance=3.01)[0] == [(0, 0)]
+
+
 def test_one_component_is_given_away_once():
     """Two targets, one prediction between them, close to both: one is found."""
     pairs, _, targets = match_regions(disc((16, 16)), disc((16, 13), radius=0.5) | disc((16, 18), radius=0.5), distance=4.0)

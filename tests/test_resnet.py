@@ -20,7 +20,7 @@ from dlnotes.models import create
 from dlnotes.models.eca_resnet import ECAResNet
 from dlnotes.models.preactivation import PreActBasicBlock, PreActBottleneck
 from dlnotes.models.residual import ResidualBlock
-from dlnotes.models.resnest import ResNeSt
+from dlnotes.models.resnest import ResNeSt, SplitAttention
 from dlnotes.models.resnet import BasicBlock, Bottleneck, ResNet, resnet_cifar
 from dlnotes.models.resnext import (ConcatenatedPaths, GroupedBottleneck, SummedPaths, concatenate_paths, group_paths,
                                     sum_paths)
@@ -112,6 +112,17 @@ def test_same_as_torchvision(name):
 def test_same_as_timm(name, theirs, dialect):
     dtypes = (torch.float64,) if name == "resnest101" else (torch.float32, torch.float64)
     assert_same_as(create(name), timm.create_model(theirs), *TWO_SIZES, dialect=dialect, dtypes=dtypes)
+
+
+@pytest.mark.parametrize("radix, cardinality", [(1, 1), (2, 1), (2, 2), (2, 4), (3, 2)])
+def test_split_attention_is_timms_in_every_layout(radix, cardinality):
+    from timm.layers import SplitAttn
+    reference = randomise(SplitAttn(96, 96, 3, padding=1, radix=radix, groups=cardinality,
+                                     norm_layer=nn.BatchNorm2d)).double().eval()
+    ours = SplitAttention(96, radix, cardinality).double().eval()
+    load_weights(ours, reference.state_dict())
+    x = torch.randn(2, 96, 5, 6, dtype=torch.float64)
+    assert relative_difference(ours(x), reference(x)) < 1e-12
 
 
 def test_stride_in_the_first_convolution_is_that_of_the_authors_senet():

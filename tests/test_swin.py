@@ -272,7 +272,7 @@ def test_a_picture_that_does_not_divide_is_refused_with_the_remedy(shape):
 
 @pytest.mark.parametrize("call, words", [
     (lambda: SwinTransformer(depths=(2, 2)), r"heads for each stage, got depths=\(2, 2\), heads=\(3, 6, 12, 24\); give both"),
-    (lambda: SwinTransformer(depths=(), heads=()), "one number of heads for each stage"),
+    (lambda: SwinTransformer(depths=(), heads=()), "depths to be a tuple with an entry for each stage"),
     (lambda: SwinTransformer(dim=100), r"dim\*1 divisible by heads\[0\], got dim\*1=100, heads\[0\]=3"),
     (lambda: SwinTransformer(depths=(2, 0, 2, 2)), r"expected depths\[1\] to be an integer of at least 1, got 0"),
     (lambda: SwinTransformer(drop_path=1.0), r"expected drop_path in \[0, 1\), got 1.0"),

@@ -85,7 +85,8 @@ def attention_cost(tokens: int, head_dim: int, heads: int, batch: int = 1,
     """
     check_count("attention_cost", tokens=tokens, head_dim=head_dim, heads=heads, batch=batch)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise TypeError(f"attention_cost: expected a floating dtype such as torch.float32, got {dtype!r}")
+        raise TypeError(f"attention_cost: expected a floating dtype such as torch.float32, got {dtype!r}; "
+                        "pass one of torch's")
     rows = batch * heads * tokens
     scores, tensor = rows * tokens * dtype.itemsize, rows * head_dim * dtype.itemsize
     return AttentionCost(tokens, head_dim, heads, batch, dtype, score_bytes=scores, qkv_bytes=3 * tensor, out_bytes=tensor,
@@ -118,9 +119,9 @@ def measure_peak(statement: str, setup: str = "", device: str = "cpu", timeout: 
     """
     if not isinstance(statement, str) or not isinstance(setup, str):
         raise ValueError("measure_peak: expected the statement and the setup as source text, like timeit, "
-                         f"got {type(statement).__name__} and {type(setup).__name__}")
+                         f"got {type(statement).__name__} and {type(setup).__name__}; put what to run in quotes")
     if not isinstance(device, str) or device.split(":")[0] not in ("cpu", "cuda"):
-        raise ValueError(f"measure_peak: expected device 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+        raise ValueError(f"measure_peak: expected device 'cpu', 'cuda' or 'cuda:N', got {device!r}; choose one")
     job = json.dumps({"statement": statement, "setup": setup, "device": device})
     try:
         done = subprocess.run([sys.executable, "-c", _CHILD, job], capture_output=True, text=True, timeout=timeout)

@@ -42,10 +42,12 @@ def local_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, h: int, w
     check_qkv("local_attention", q, k, v)
     check_count("local_attention", h=h, w=w, window=window)
     if window % 2 == 0:
-        raise ValueError(f"local_attention: expected an odd window, so that it has a centre, got {window}")
+        raise ValueError(f"local_attention: expected an odd window, so that it has a centre, got {window}; "
+                         f"take {window + 1}")
     if not q.shape[:-1] == k.shape[:-1] == v.shape[:-1] or q.shape[-2] != h * w:
         raise ValueError(f"local_attention: expected q, k, v of shape (..., h*w={h * w}, d) with equal leading axes, "
-                         f"got {tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}")
+                         f"got {tuple(q.shape)}, {tuple(k.shape)}, {tuple(v.shape)}; "
+                         "dlnotes.shapes.to_tokens makes such of maps")
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     lead = q.shape[:-2]
     q, k, v = (x.reshape(-1, *x.shape[-2:]) for x in (q, k, v))                         # b n d

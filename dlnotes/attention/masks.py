@@ -57,9 +57,10 @@ def padding_mask(lengths: torch.Tensor | Sequence[int], n: int) -> torch.Tensor:
     lengths = torch.as_tensor(lengths)
     if lengths.ndim != 1 or lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise ValueError("padding_mask: expected lengths of shape (b,) and an integer dtype, "
-                         f"got shape {tuple(lengths.shape)}, {lengths.dtype}")
+                         f"got shape {tuple(lengths.shape)}, {lengths.dtype}; give one whole number for each sample")
     if lengths.numel() and not 0 <= lengths.min() <= lengths.max() <= n:
-        raise ValueError(f"padding_mask: expected lengths from 0 to n={n}, got {lengths.min()} to {lengths.max()}")
+        raise ValueError(f"padding_mask: expected lengths from 0 to n={n}, got {lengths.min()} to {lengths.max()}; "
+                         "n is the length of the longest, padding included")
     real = torch.arange(n, device=lengths.device) < lengths[:, None]            # (b, n)
     return real[:, None, None, :]                                               # (b, 1, 1, n)
 
@@ -86,7 +87,7 @@ def local_mask(h: int, w: int, radius: int, device: torch.device | str | None = 
     """
     check_count("local_mask", h=h, w=w)
     if not isinstance(radius, int) or radius < 0:
-        raise ValueError(f"local_mask: expected radius to be an integer of at least 0, got {radius!r}")
+        raise ValueError(f"local_mask: expected radius to be an integer of at least 0, got {radius!r}; pass a whole number")
     y = torch.arange(h, device=device).repeat_interleave(w)                     # (h w)
     x = torch.arange(w, device=device).repeat(h)                                # (h w)
     near_y = (y[:, None] - y[None, :]).abs() <= radius                          # (h w, h w)

@@ -42,9 +42,10 @@ class MultiHeadAttention(nn.Module):
         dim_context = dim if dim_context is None else dim_context
         check_count("MultiHeadAttention", dim=dim, heads=heads, dim_context=dim_context)
         if dim % heads:
-            raise ValueError(f"MultiHeadAttention: expected dim divisible by heads, got dim={dim}, heads={heads}")
+            raise ValueError(f"MultiHeadAttention: expected dim divisible by heads, got dim={dim}, heads={heads}; "
+                             f"choose dim as a multiple of {heads}")
         if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"MultiHeadAttention: expected dropout in [0, 1), got {dropout}")
+            raise ValueError(f"MultiHeadAttention: expected dropout in [0, 1), got {dropout}; 0.0 switches it off")
         self.dim, self.dim_context, self.heads, self.dropout = dim, dim_context, heads, dropout
         self.q_proj = nn.Linear(dim, dim, bias=bias)
         self.k_proj = nn.Linear(dim_context, dim, bias=bias)
@@ -101,12 +102,15 @@ class MultiHeadAttention(nn.Module):
         True
         """
         if not isinstance(layer, nn.MultiheadAttention):
-            raise TypeError(f"MultiHeadAttention.from_torch: expected an nn.MultiheadAttention, got {type(layer).__name__}")
+            raise TypeError(f"MultiHeadAttention.from_torch: expected an nn.MultiheadAttention, got {type(layer).__name__}; "
+                            "pass that layer of the model, not the model")
         if layer.kdim != layer.vdim:
             raise ValueError("MultiHeadAttention.from_torch: expected keys and values of the same width, "
-                             f"got kdim={layer.kdim}, vdim={layer.vdim}")
+                             f"got kdim={layer.kdim}, vdim={layer.vdim}; project one of them first")
         if layer.bias_k is not None or layer.add_zero_attn:
-            raise ValueError("MultiHeadAttention.from_torch: expected a layer without add_bias_kv and add_zero_attn")
+            raise ValueError("MultiHeadAttention.from_torch: expected a layer without add_bias_kv and add_zero_attn, "
+                             f"got bias_k of type {type(layer.bias_k).__name__}, add_zero_attn={layer.add_zero_attn}; "
+                             "ours offers neither")
         weight, bias = layer.out_proj.weight, layer.in_proj_bias
         ours = cls(layer.embed_dim, layer.num_heads, dim_context=layer.kdim, bias=bias is not None, dropout=layer.dropout)
         ours = ours.to(device=weight.device, dtype=weight.dtype).train(layer.training)

@@ -32,7 +32,7 @@ def sinusoidal_positions(n: int, d: int, device: torch.device | str | None = Non
     """
     check_count("sinusoidal_positions", n=n, d=d)
     if d % 2:
-        raise ValueError(f"sinusoidal_positions: expected an even width d, got {d}")
+        raise ValueError(f"sinusoidal_positions: expected an even width d, got {d}; each sine has its cosine")
     position = torch.arange(n, dtype=torch.float64)[:, None]                                    # (n, 1)
     frequency = 10000.0 ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)                    # (d/2)
     angle = position * frequency                                                                # (n, d/2)
@@ -59,7 +59,8 @@ def sinusoidal_positions_2d(h: int, w: int, d: int, device: torch.device | str |
     """
     check_count("sinusoidal_positions_2d", h=h, w=w, d=d)
     if d % 4:
-        raise ValueError(f"sinusoidal_positions_2d: expected a width d divisible by 4, got {d}")
+        raise ValueError(f"sinusoidal_positions_2d: expected a width d divisible by 4, got {d}; "
+                         "half of it goes to the row, half to the column, and each to sines and cosines")
     rows = sinusoidal_positions(h, d // 2, device).repeat_interleave(w, dim=0)      # (h w, d/2)
     columns = sinusoidal_positions(w, d // 2, device).repeat(h, 1)                  # (h w, d/2)
     return torch.cat([rows, columns], dim=-1)                                       # (h w, d)

@@ -33,7 +33,7 @@ def topk_mask(scores: torch.Tensor, keep: int) -> torch.Tensor:
     check_count("topk_mask", keep=keep)
     if not isinstance(scores, torch.Tensor) or scores.ndim < 1 or keep > scores.shape[-1]:
         shape = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
-        raise ValueError(f"topk_mask: expected scores (..., n, m) with at least keep={keep} keys, got {shape}")
+        raise ValueError(f"topk_mask: expected scores (..., n, m) with at least keep={keep} keys, got {shape}; keep fewer")
     best = scores.topk(keep, dim=-1).indices                                        # (..., n, keep)
     return torch.zeros_like(scores, dtype=torch.bool).scatter(-1, best, True)       # (..., n, m)
 

@@ -42,7 +42,8 @@ def read_tensors(path: str | os.PathLike) -> dict[str, torch.Tensor]:
 
 
 def tensors_in(content: object, source: str) -> dict[str, torch.Tensor]:
-    """The state dict in what a file held, at the top or one level down, without the ``module.`` of parallel training.
+    """The state dict in what a file held, at the top or one level down, without what was put before its names: the
+    ``module.`` of parallel training, the ``_orig_mod.`` of torch.compile, or both.
 
     Entries beside the tensors (a list of class values, a version) are left out: no parameter is anything but a tensor.
     """
@@ -56,8 +57,9 @@ def tensors_in(content: object, source: str) -> dict[str, torch.Tensor]:
         content = inner
     tensors = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
     if tensors:
-        prefix = next((p for p in ("module.", "_orig_mod.") if all(key.startswith(p) for key in tensors)), "")
-        return {key[len(prefix):]: value for key, value in tensors.items()}
+        while prefix := next((p for p in ("module.", "_orig_mod.") if all(key.startswith(p) for key in tensors)), ""):
+            tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+        return tensors
     kinds = ", ".join(f"{key!r}: {type(value).__name__}" for key, value in list(content.items())[:4]) or "nothing"
     raise ValueError(f"load_weights: expected a dictionary of tensors in {source}, got {kinds}; "
                      f"pass the part that holds the weights (looked under {', '.join(_NESTED)})")

@@ -25,7 +25,7 @@ class LoadReport:
         loaded: names (ours) of the tensors that were set.
         reshaped: name -> (their shape, ours): equal numbers in equal order, axes of size 1 added or removed.
         resized: name -> (their shape, ours): interpolated, because ``resize=True`` asked for it.
-        dropped: their name -> why nothing here needs it.
+        dropped: their name -> why nothing here needs it, or that ``skip`` left it out.
         skipped: names (ours) left as they were, because ``skip`` asked for it.
     """
 
@@ -51,17 +51,18 @@ def load_weights(model: nn.Module, state_dict_or_path: Mapping[str, torch.Tensor
     Args:
         model: one of ours, or any other whose names agree with the checkpoint's.
         state_dict_or_path: named tensors, or a file (see :func:`read_tensors`). The names may be ours, torchvision's, timm's
-            or the authors'.
+            or the authors'. Floating-point numbers of another precision are converted to the model's.
         resize: interpolate position embeddings and tables of relative position biases to the model's size.
         skip: names of parameters (ours; ``*`` allowed) to leave as they are, for example ``"head.*"`` before fine-tuning.
+            A name that is not ours is sought in the checkpoint, and that tensor left out.
 
     Returns:
         A :class:`LoadReport`.
 
     Raises:
         TypeError: if ``model`` is not a module.
-        ValueError: if tensors are missing, unexpected or of another shape, a ``skip`` pattern fits nothing, or the file is
-            refused.
+        ValueError: if tensors are missing, unexpected, of another shape or kind (integers, complex or sparse where ours are
+            not), a ``skip`` pattern fits nothing, the model has no memory yet (device "meta"), or the file is refused.
 
     >>> source, target = nn.Linear(3, 2), nn.Linear(3, 2)
     >>> print(load_weights(target, source.state_dict()))
@@ -77,8 +78,18 @@ def load_weights(model: nn.Module, state_dict_or_path: Mapping[str, torch.Tensor
         source, tensors = "the state dict", tensors_in(
             dict(state_dict_or_path) if isinstance(state_dict_or_path, Mapping) else state_dict_or_path, "the state dict")
     ours = {name: x for name, x in model.state_dict().items() if isinstance(x, torch.Tensor)}
+    if any(x.is_meta for x in ours.values()):
+        raise ValueError(f"load_weights: expected a model with memory for its weights, got a {type(model).__name__} on the "
+                         "meta device; build it outside of torch.device('meta')")
     dialect = max(known_dialects(type(model)), key=lambda known: _fit(known, tensors, ours))
-    report = LoadReport(dialect.name, skipped=_skipped([skip] if isinstance(skip, str) else skip, ours, model))
+    skipped, left_out = _skipped([skip] if isinstance(skip, str) else skip, ours, tensors, model)
+    report = LoadReport(dialect.name, skipped=skipped)
+    for key in left_out:                                            # in their spelling
+        named = [name for name in dialect.parts(dialect.translate(key)) if name in ours]
+        report.skipped += [name for name in named if name not in report.skipped]
+        if not named:
+            del tensors[key]
+            report.dropped[key] = "left out by skip"
     new, problems = _match(model, tensors, ours, dialect, report, resize)
     if problems:
         raise ValueError(_complaint(model, source, report, problems, len(new)))
@@ -92,7 +103,7 @@ def load_weights(model: nn.Module, state_dict_or_path: Mapping[str, torch.Tensor
 def _match(model: nn.Module, tensors: dict, ours: dict, dialect: Dialect, report: LoadReport,
            resize: bool) -> tuple[dict[str, torch.Tensor], list[str]]:
     """A tensor for each of our names, and a line for each that found none or does not fit."""
-    new, unexpected, misshapen = {}, [], {}
+    new, unexpected, unfit = {}, [], {}
     for key, tensor in tensors.items():
         reason = dialect.reason_to_drop(key)
         names = dialect.parts(dialect.translate(key))
@@ -107,48 +118,81 @@ def _match(model: nn.Module, tensors: dict, ours: dict, dialect: Dialect, report
                 if name not in ours or name in new:
                     unexpected.append(f"unexpected: {key} {tuple(tensor.shape)}" + " a second time" * (name in new))
                 elif name not in report.skipped:
-                    fitted, line = _fitted(name, part, tuple(ours[name].shape), model, report, resize)
+                    fitted, line = _fitted(name, part, ours[name], model, report, resize)
                     if line:
-                        misshapen[name] = line
+                        unfit[name] = line
                     else:
                         new[name] = fitted
+    unfit |= _torn_ties(new, ours)
+    filled = {_place(ours[name]) for name in new}                   # a tied tensor may come under one of its names only
     missing = [f"missing: {name} {tuple(x.shape)}" for name, x in ours.items()
-               if not (name in new or name in misshapen or name in report.skipped or name.endswith("num_batches_tracked"))]
-    return new, [*missing, *unexpected, *misshapen.values()]
+               if not (name in new or name in unfit or name in report.skipped or name.endswith("num_batches_tracked")
+                       or (x.numel() and _place(x) in filled))]
+    return new, [*missing, *unexpected, *unfit.values()]
 
 
-def _fitted(name: str, tensor: torch.Tensor, wanted: tuple[int, ...], model: nn.Module, report: LoadReport,
+def _place(x: torch.Tensor) -> tuple:
+    """Where a tensor lies in memory: tied weights lie in one place."""
+    return x.device, x.data_ptr(), tuple(x.shape), x.stride()
+
+
+def _torn_ties(new: dict[str, torch.Tensor], ours: dict[str, torch.Tensor]) -> dict[str, str]:
+    """A line for each tensor that is one with another here, and has other numbers in the checkpoint."""
+    first, lines = {}, {}
+    for name, tensor in new.items():
+        other = first.setdefault(_place(ours[name]), name) if ours[name].numel() else name
+        if other != name and not torch.equal(tensor.to(new[other]), new[other]):
+            lines[name] = f"of another kind: {name} has other numbers than {other}, and here both are one tensor"
+    return lines
+
+
+def _fitted(name: str, tensor: torch.Tensor, our: torch.Tensor, model: nn.Module, report: LoadReport,
             resize: bool) -> tuple[torch.Tensor | None, str | None]:
-    """The tensor in the wanted shape, or the line that says why not."""
-    shape = tuple(tensor.shape)
+    """The tensor in the shape of ours, or the line that says why not."""
+    shape, wanted = tuple(tensor.shape), tuple(our.shape)
+    plain = tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
+    if not plain or _kind(tensor) != _kind(our):                    # copying would fail half-way, or lose numbers
+        kind = "meta" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+        return None, f"of another kind: {name} expected {our.dtype}, strided, got {tensor.dtype}, {kind}"
     if shape == wanted:
         return tensor, None
     if _without_ones(shape) == _without_ones(wanted):
         report.reshaped[name] = (shape, wanted)
         return tensor.reshape(wanted), None
-    resized = resize_tensor(name, tensor, model) if resize else None
+    hint = " (resize=True interpolates it)" if not resize and is_resizable(name) else ""
+    try:
+        resized = resize_tensor(name, tensor, model) if resize else None
+    except ValueError:
+        resized, hint = None, " (resize=True knows square grids only, with one class token; interpolate others beforehand)"
     if resized is not None and tuple(resized.shape) == wanted:
         report.resized[name] = (shape, wanted)
         return resized, None
-    hint = " (resize=True interpolates it)" if not resize and is_resizable(name) else ""
     return None, f"of another shape: {name} expected {wanted}, got {shape}{hint}"
 
 
-def _skipped(patterns: Iterable[str], ours: dict, model: nn.Module) -> list[str]:
-    skipped = []
+def _kind(x: torch.Tensor) -> str:
+    return "complex" if x.is_complex() else "float" if x.is_floating_point() else "bool" if x.dtype == torch.bool else "int"
+
+
+def _skipped(patterns: Iterable[str], ours: dict, tensors: dict, model: nn.Module) -> tuple[list[str], list[str]]:
+    """Names of ours to leave as they are, and of theirs to leave out: the second only for patterns that fit none of ours."""
+    skipped, left_out = [], []
     for pattern in patterns:
         hit = [name for name in ours if fnmatchcase(name, pattern)]
-        if not hit:
-            raise ValueError(f"load_weights: expected skip={pattern!r} to name a parameter of {type(model).__name__}, "
-                             f"got none; names look like {', '.join(list(ours)[-2:])}")
+        theirs = [] if hit else [key for key in tensors if fnmatchcase(key, pattern)]
+        if not hit and not theirs:
+            raise ValueError(f"load_weights: expected skip={pattern!r} to name a parameter of {type(model).__name__} or of "
+                             f"the checkpoint, got none; names look like {', '.join(list(ours)[-2:])}")
         skipped += hit
-    return list(dict.fromkeys(skipped))
+        left_out += theirs
+    return list(dict.fromkeys(skipped)), list(dict.fromkeys(left_out))
 
 
 def _fit(dialect: Dialect, tensors: dict, ours: dict) -> tuple[int, int]:
-    """How much of a checkpoint a dialect understands: our names that it fills, and of those and the dropped, how many at all."""
+    """How much of a checkpoint a dialect understands: our names that it fills, then those together with the dropped."""
     dropped = [key for key in tensors if dialect.reason_to_drop(key) is not None]
-    filled = {name for key in tensors.keys() - set(dropped) for name in dialect.parts(dialect.translate(key)) if name in ours}
+    used = tensors.keys() - set(dropped)
+    filled = {name for key in used for name in dialect.parts(dialect.translate(key)) if name in ours}
     return len(filled), len(filled) + len(dropped)
 
 
@@ -157,8 +201,9 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _complaint(model: nn.Module, source: str, report: LoadReport, problems: list[str], fitting: int) -> str:
-    kinds = [f"{sum(p.startswith(kind) for p in problems)} {kind}" for kind in ("missing", "unexpected", "of another shape")
-             if any(p.startswith(kind) for p in problems)]
-    return (f"load_weights: expected every tensor of {type(model).__name__} from {source}, got {', '.join(kinds)} "
+    counts = {kind: sum(p.startswith(kind) for p in problems)
+              for kind in ("missing", "unexpected", "of another shape", "of another kind")}
+    kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return (f"load_weights: expected every tensor of {type(model).__name__} from {source}, got {kinds} "
             f"({fitting} fit, read as names of {report.dialect}); nothing was loaded. Build the model with the checkpoint's "
             "settings, or name what to leave out with skip=[...]:\n  " + "\n  ".join(problems))

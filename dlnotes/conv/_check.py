@@ -35,10 +35,13 @@ def per_axis(owner: str, axes: int, at_least: int = 1, **values: int | Sequence[
     return numbers
 
 
-def check_bias(owner: str, bias: torch.Tensor | None, channels: int) -> None:
-    if bias is not None and tuple(bias.shape) != (channels,):
-        raise ValueError(f"{owner}: expected bias of shape ({channels},), got {tuple(bias.shape)}; "
-                         "one number for each output channel")
+def check_bias(owner: str, bias: torch.Tensor | None, channels: int, weight: torch.Tensor) -> None:
+    if bias is not None and (not isinstance(bias, torch.Tensor) or tuple(bias.shape) != (channels,)):
+        came = tuple(bias.shape) if isinstance(bias, torch.Tensor) else repr(bias)
+        raise ValueError(f"{owner}: expected bias of shape ({channels},), got {came}; one number for each output channel")
+    if bias is not None and bias.dtype != weight.dtype:
+        raise TypeError(f"{owner}: expected a bias of {weight.dtype}, the dtype of the weight, got {bias.dtype}; "
+                        f"convert with bias.to({weight.dtype})")
 
 
 def plan(owner: str, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride, padding, dilation,
@@ -55,7 +58,7 @@ def plan(owner: str, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor |
     if weight.shape[1] * groups != x.shape[1]:
         raise ValueError(f"{owner}: expected x with {weight.shape[1]} * groups={groups} channels for weight "
                          f"{tuple(weight.shape)}, got x of shape {tuple(x.shape)}; each output sees in_channels / groups")
-    check_bias(owner, bias, weight.shape[0])
+    check_bias(owner, bias, weight.shape[0], weight)
     kernel = tuple(weight.shape[2:])
     stride = per_axis(owner, axes, stride=stride)
     dilation = per_axis(owner, axes, dilation=dilation)

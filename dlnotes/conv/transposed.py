@@ -31,7 +31,7 @@ def _plan(owner: str, x, weight, bias, stride, padding, output_padding, groups, 
     check_input(owner, x, "b c h w", c=weight.shape[0], like=weight)
     check_integers(owner, groups=groups)
     check_divisible(owner, "groups", groups, in_channels=weight.shape[0])
-    check_bias(owner, bias, weight.shape[1] * groups)
+    check_bias(owner, bias, weight.shape[1] * groups, weight)
     stride, dilation = per_axis(owner, 2, stride=stride), per_axis(owner, 2, dilation=dilation)
     padding = per_axis(owner, 2, at_least=0, padding=padding)
     output_padding = per_axis(owner, 2, at_least=0, output_padding=output_padding)

@@ -14,5 +14,5 @@ def build(name: str, cls: type, canonical: dict, config: dict):
     known = inspect.signature(cls).parameters
     unknown = sorted(set(config) - set(known))
     if unknown:
-        raise TypeError(f"{name}: expected settings among {', '.join(known)}, got {', '.join(unknown)}")
+        raise TypeError(f"{name}: expected settings among {', '.join(known)}, got {', '.join(unknown)}; correct the name")
     return cls(**(canonical | config))

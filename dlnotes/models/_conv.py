@@ -44,5 +44,5 @@ def check_batch(model: nn.Module, x: torch.Tensor, stride: int) -> None:
     """
     if model.training and len(x) == 1 and max(x.shape[-2:]) <= stride:
         raise ValueError(f"{type(model).__name__}: expected a batch of at least 2 in training for pictures of up to "
-                         f"{stride} pixels, got {tuple(x.shape)}, whose last map is one place, so that a batch norm has nothing to "
-                         "compare it with; add samples, enlarge the picture, or call .eval()")
+                         f"{stride} pixels, got {tuple(x.shape)}, whose last map is one place, so that a batch norm has "
+                         "nothing to compare it with; add samples, enlarge the picture, or call .eval()")

@@ -98,7 +98,7 @@ class CAMixerSR(nn.Module):
         super().__init__()
         check_integers("CAMixerSR", in_channels=in_channels, scale=scale, window_size=window_size)
         check_integers("CAMixerSR", at_least=4, width=width)
-        if not depths:
+        if not isinstance(depths, (tuple, list)) or not depths:
             raise ValueError(f"CAMixerSR: expected the depths of one or more groups, got {depths!r}; (4, 4, 6, 6) is usual")
         check_integers("CAMixerSR", **{f"depths[{i}]": depth for i, depth in enumerate(depths)})
         self.in_channels, self.scale, self.window_size = in_channels, scale, window_size

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from dlnotes._check import check_input, check_integers
+from dlnotes._check import check_input, check_integers, check_numbers
 from dlnotes.capture import record
 
 from ._build import build
@@ -55,11 +55,11 @@ class SimpleCNN(nn.Module):
     def __init__(self, in_channels: int = 3, num_classes: int = 10, widths: Sequence[int] = (16, 32, 64),
                  kernel_size: int = 3):
         super().__init__()
+        check_numbers("SimpleCNN", widths=widths)
         check_integers("SimpleCNN", in_channels=in_channels, num_classes=num_classes, kernel_size=kernel_size,
                        **{f"widths[{i}]": width for i, width in enumerate(widths)})
-        if not widths or kernel_size % 2 == 0:
-            raise ValueError(f"SimpleCNN: expected at least one width and an odd kernel_size, got widths={tuple(widths)}, "
-                             f"kernel_size={kernel_size}; an even kernel has no centre")
+        if kernel_size % 2 == 0:
+            raise ValueError(f"SimpleCNN: expected an odd kernel_size, got {kernel_size}; an even kernel has no centre")
         self.in_channels = in_channels
         self.stages = nn.Sequential(*(
             nn.Sequential(OrderedDict(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
-from dlnotes._check import check_input, check_integers, check_probability
+from dlnotes._check import check_input, check_integers, check_numbers, check_probability
 
 from ._build import build
 from ._drop_path import DropPath
@@ -93,7 +93,8 @@ class ConvNeXt(nn.Module):
         super().__init__()
         check_integers("ConvNeXt", in_channels=in_channels, num_classes=num_classes)
         check_probability("ConvNeXt", drop_path=drop_path)
-        if len(depths) != len(widths) or not depths:
+        check_numbers("ConvNeXt", depths=depths, widths=widths)
+        if len(depths) != len(widths):
             raise ValueError(f"ConvNeXt: expected one depth and one width for each stage, got depths={tuple(depths)} and "
                              f"widths={tuple(widths)}; make them equally long")
         check_integers("ConvNeXt", **{f"depths[{i}]": depth for i, depth in enumerate(depths)},

@@ -69,7 +69,7 @@ class DEANet(nn.Module):
                  training_form: bool = False, released: bool = False):
         super().__init__()
         check_integers("DEANet", in_channels=in_channels, width=width)
-        if len(depths) != 3:
+        if not isinstance(depths, (tuple, list)) or len(depths) != 3:
             raise ValueError(f"DEANet: expected depths of three levels, got {depths!r}; (4, 4, 8) is usual")
         check_integers("DEANet", **{f"depths[{i}]": depth for i, depth in enumerate(depths)})
         if width % 2:

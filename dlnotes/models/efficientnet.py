@@ -84,6 +84,9 @@ class EfficientNet(nn.Module):
         super().__init__()
         check_integers("EfficientNet", in_channels=in_channels, num_classes=num_classes, stem=stem, last=last)
         check_probability("EfficientNet", dropout=dropout, drop_path=drop_path)
+        if not stages or any(len(row) != len(Stage._fields) for row in stages):
+            raise ValueError(f"EfficientNet: expected stages of six entries, got {stages}; write a row "
+                             f"({', '.join(Stage._fields)}) for each")
         rows = [Stage(*row) for row in stages]
         for row in rows:
             check_choice("EfficientNet", _BLOCKS, block=row.block)

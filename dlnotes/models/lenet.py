@@ -105,7 +105,7 @@ _DRAWINGS = """
 
 
 class ScaledTanh(nn.Module):
-    """A tanh(S a), A = 1.7159, S = 2/3: it maps ±1 to ±1 and bends most there, which makes these good targets (appendix A)."""
+    """A tanh(S a), A = 1.7159, S = 2/3: it maps ±1 to ±1 and bends most there, so these are good targets (appendix A)."""
 
     def forward(self, a: torch.Tensor) -> torch.Tensor:
         return 1.7159 * torch.tanh(a * (2 / 3))

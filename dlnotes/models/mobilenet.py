@@ -53,6 +53,9 @@ class MobileNetV2(nn.Module):
         check_probability("MobileNetV2", dropout=dropout)
         if not width > 0:
             raise ValueError(f"MobileNetV2: expected width above 0, got {width!r}; 1.0 is the network of the paper")
+        if not stages or any(len(row) != 4 for row in stages):
+            raise ValueError(f"MobileNetV2: expected stages of four numbers, got {stages}; write a row "
+                             "(expansion, channels, repeats, stride) for each")
         self.in_channels, self.stride = in_channels, 2 * math.prod(stride for *_, stride in stages)
         c, last = _to_multiple_of_8(32 * width), _to_multiple_of_8(1280 * max(1.0, width))
         features = [conv_norm_act(in_channels, c, 3, stride=2, act=nn.ReLU6)]

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from dlnotes._check import check_divisible, check_input, check_integers
+from dlnotes._check import check_divisible, check_input, check_integers, check_numbers
 
 from ._build import build
 from ._conv import check_batch, conv_norm_act, fast_layout
@@ -87,6 +87,7 @@ class ShuffleNetV2(nn.Module):
     def __init__(self, widths: Sequence[int] = (24, 116, 232, 464, 1024), depths: Sequence[int] = (4, 8, 4),
                  in_channels: int = 3, num_classes: int = 1000, released: bool = False):
         super().__init__()
+        check_numbers("ShuffleNetV2", widths=widths, depths=depths)
         if len(widths) != 5 or len(depths) != 3:
             raise ValueError(f"ShuffleNetV2: expected five widths and three depths, got {widths} and {depths}; "
                              "the widths are those of the stem, three stages and the last convolution")
@@ -94,6 +95,9 @@ class ShuffleNetV2(nn.Module):
         check_integers("ShuffleNetV2", in_channels=in_channels, num_classes=num_classes, **_numbered("widths", widths),
                        **_numbered("depths", depths))
         check_divisible("ShuffleNetV2", "the number of branches", 2, **_numbered("widths", inside, start=1))
+        if released and any(wide <= narrow for narrow, wide in zip(widths, inside)):
+            raise ValueError(f"ShuffleNetV2: expected each stage wider than the one before, got widths={tuple(widths)}; the "
+                             "released code has no room for the right branch otherwise, released=False has")
         self.in_channels = in_channels
         self.stem = conv_norm_act(in_channels, stem, 3, stride=2, act=nn.ReLU)
         self.pool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)

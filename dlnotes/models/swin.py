@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
-from dlnotes._check import check_divisible, check_input, check_integers, check_probability
+from dlnotes._check import check_divisible, check_input, check_integers, check_numbers, check_probability
 from dlnotes.attention.window import WindowAttention
 
 from ._build import build
@@ -135,10 +135,12 @@ class SwinTransformer(nn.Module):
                  depths: tuple[int, ...] = (2, 2, 6, 2), heads: tuple[int, ...] = (3, 6, 12, 24), window_size: int = 7,
                  mlp_ratio: float = 4.0, drop_path: float = 0.2):
         super().__init__()
-        owner, stages = "SwinTransformer", len(depths)
+        owner = "SwinTransformer"
+        check_numbers(owner, depths=depths, heads=heads)
+        stages = len(depths)
         check_integers(owner, patch_size=patch_size, in_channels=in_channels, num_classes=num_classes, dim=dim)
         check_probability(owner, drop_path=drop_path)
-        if not stages or len(heads) != stages:
+        if len(heads) != stages:
             raise ValueError(f"{owner}: expected one number of heads for each stage, got depths={depths}, heads={heads}; "
                              "give both the same length")
         for i in range(stages):

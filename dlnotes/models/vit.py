@@ -114,19 +114,22 @@ class VisionTransformer(nn.Module):
         sizes = {"patch_size": patch_size, "in_channels": in_channels, "dim": dim, "depth": depth, "heads": heads}
         for key, value in sizes.items():
             if not isinstance(value, int) or value < 1:
-                raise ValueError(f"VisionTransformer: expected {key} to be an integer of at least 1, got {value!r}")
+                raise ValueError(f"VisionTransformer: expected {key} to be an integer of at least 1, got {value!r}; "
+                                 "pass a whole number")
         if not isinstance(num_classes, int) or num_classes < 0:
-            raise ValueError(f"VisionTransformer: expected num_classes to be an integer of at least 0, got {num_classes!r}")
+            raise ValueError(f"VisionTransformer: expected num_classes to be an integer of at least 0, got "
+                             f"{num_classes!r}; 0 leaves the head out")
         if any(side % patch_size for side in self.image_size):
             raise ValueError("VisionTransformer: expected image_size divisible by patch_size, "
-                             f"got {self.image_size} and {patch_size}")
+                             f"got {self.image_size} and {patch_size}; resize or pad the pictures to whole patches")
         if dim % heads:
-            raise ValueError(f"VisionTransformer: expected dim divisible by heads, got dim={dim}, heads={heads}")
+            raise ValueError(f"VisionTransformer: expected dim divisible by heads, got dim={dim}, heads={heads}; "
+                             f"choose dim as a multiple of {heads}")
         if not 0.0 <= dropout < 1.0 or not mlp_ratio > 0:
             raise ValueError("VisionTransformer: expected dropout in [0, 1) and mlp_ratio above 0, "
-                             f"got dropout={dropout}, mlp_ratio={mlp_ratio}")
+                             f"got dropout={dropout}, mlp_ratio={mlp_ratio}; the paper has 0.1 or 0.0, and 4")
         if pool not in ("cls", "mean"):
-            raise ValueError(f"VisionTransformer: expected pool 'cls' or 'mean', got {pool!r}")
+            raise ValueError(f"VisionTransformer: expected pool 'cls' or 'mean', got {pool!r}; choose one")
         self.patch_size, self.in_channels, self.num_classes, self.pool = patch_size, in_channels, num_classes, pool
         self.grid = (self.image_size[0] // patch_size, self.image_size[1] // patch_size)
         tokens = self.grid[0] * self.grid[1]
@@ -198,22 +201,25 @@ def resize_positions(model: VisionTransformer, image_size: int | tuple[int, int]
     ((8, 12), torch.Size([1, 10]))
     """
     if not isinstance(model, VisionTransformer):
-        raise TypeError(f"resize_positions: expected a VisionTransformer, got {type(model).__name__}")
+        raise TypeError(f"resize_positions: expected a VisionTransformer, got {type(model).__name__}; "
+                        "other networks take any size, or say what they take")
     size = _pair(image_size)
     if any(side % model.patch_size for side in size):
-        raise ValueError(f"resize_positions: expected image_size divisible by patch_size={model.patch_size}, got {size}")
+        raise ValueError(f"resize_positions: expected image_size divisible by patch_size={model.patch_size}, got {size}; "
+                         "the new size needs whole patches too")
     resized = copy.deepcopy(model)
     resized.image_size, resized.grid = size, (size[0] // model.patch_size, size[1] // model.patch_size)
     if resized.grid != model.grid:
         positions = resize_pos_embed(model.pos_embed.detach(), resized.grid, model.grid)        # 1 1+n' d
-        resized.pos_embed = nn.Parameter(positions)
+        resized.pos_embed = nn.Parameter(positions, requires_grad=model.pos_embed.requires_grad)
     return resized
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or any(not isinstance(side, int) or side < 1 for side in pair):
-        raise ValueError(f"VisionTransformer: expected image_size to be a number of pixels or (height, width), got {size!r}")
+        raise ValueError(f"VisionTransformer: expected image_size to be a number of pixels or (height, width), got "
+                         f"{size!r}; pass one or two positive integers")
     return pair
 
 

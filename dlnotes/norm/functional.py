@@ -86,10 +86,13 @@ def norm_forward(x: Tensor, gamma: Tensor, beta: Tensor, kind: str, groups: int 
     grouped, axes = _grouped("norm_forward", x, kind, groups)                   # b g c/g h w
     wanted = tuple(x.shape[1:]) if kind == "layer" else (x.shape[1],)
     for name, scale in (("gamma", gamma), ("beta", beta)):
-        if tuple(scale.shape) != wanted:
-            raise ValueError(f"norm_forward: expected {name} of shape {wanted} for kind={kind!r}, got {tuple(scale.shape)}; "
+        came = tuple(scale.shape) if isinstance(scale, Tensor) else repr(scale)
+        if came != wanted:
+            raise ValueError(f"norm_forward: expected {name} of shape {wanted} for kind={kind!r}, got {came}; "
                              "one number for each channel, or for 'layer' for each number of a sample")
         check_input("norm_forward", x, "b c h w", like=scale)
+    if not eps >= 0:
+        raise ValueError(f"norm_forward: expected eps of at least 0, got {eps!r}; the usual value is 1e-5")
     mean, variance = _moments(grouped, axes)
     inverse_std = (variance + eps).rsqrt()
     normalised = (grouped - mean) * inverse_std                                 # b g c/g h w

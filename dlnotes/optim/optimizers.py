@@ -184,8 +184,10 @@ def _check_settings(owner: str, defaults: dict, group: dict) -> None:
                          "correct the name")
     settings = defaults | group
     for name in ("lr", "momentum", "weight_decay", "eps"):
-        if name in settings and not settings[name] >= 0:
+        if name in settings and (isinstance(settings[name], str) or not settings[name] >= 0):
             raise ValueError(f"{owner}: expected {name} of at least 0, got {settings[name]!r}; pass 0.0 to switch it off")
+    if len(settings.get("betas", (0, 0))) != 2:
+        raise ValueError(f"{owner}: expected two betas, got {settings['betas']!r}; (0.9, 0.999) is usual")
     shares = {f"betas[{i}]": beta for i, beta in enumerate(settings.get("betas", ()))} | {"alpha": settings.get("alpha", 0)}
     for name, share in shares.items():
         if not 0 <= share < 1:

@@ -46,7 +46,7 @@ MODULES = {                                             # reduction 2: of a bott
     Predictor: Case({"channels": 12, "window_size": 4}, (16, 8, 12), other=(16, 4, 4), parameters=267,
                     vary={"channels": 16, "window_size": 2}, wrong=((2, 16, 8, 10),)),
     CAMixer: Case({"channels": 12, "window_size": 4}, (12, 8, 12), other=(12, 4, 4), parameters=1_131, inputs=with_hint,
-                  vary={"channels": 16, "window_size": 2, "ratio": 0.0}, wrong=((2, 12, 8, 10), (3, 12, 8, 12))),
+                  vary={"channels": 16, "window_size": 2, "ratio": 1}, wrong=((2, 12, 8, 10), (3, 12, 8, 12))),
     OmniKernel: Case({"channels": 8, "kernel_size": 7}, (8, 6, 9), other=(8, 1, 5), parameters=992,
                      vary={"channels": 4, "kernel_size": 5}),
 }

@@ -1,4 +1,8 @@
-"""EfficientNet: others number the layers of a block, so the rules depend on which kind of block a stage is made of."""
+"""EfficientNet: others number the layers of a block, so the rules depend on which kind of block a stage is made of.
+
+timm's ``tf_`` weights have the same names and shapes and load too, but were trained with TensorFlow's uneven padding (and B0
+with eps=1e-3): the outputs here differ from theirs. Take torchvision's, or timm's without ``tf_``.
+"""
 
 from .._dialect import Dialect
 
