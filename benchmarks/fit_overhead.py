@@ -1,11 +1,11 @@
 """What fit costs above a bare loop: the same network, data, order and updates, run in turns.
 
-    python benchmarks/fit_overhead.py [--device cuda] [--turns 5]
+    python benchmarks/fit_overhead.py [--device cuda] [--turns 7]
 
 The bare loop reads the same batches from a plain DataLoader, computes, steps, and reads its loss as a number, as any loop
 that shows its progress does. fit does that, checks loss and gradient of every update and, with a folder, writes tables,
-TensorBoard events and a checkpoint at the end of the epoch. One epoch is timed. Other work on the machine only ever adds time, so
-the shortest of the turns is compared; the time of the processor, which other work hardly touches, stands beside it.
+TensorBoard events and a checkpoint at the end of the epoch. One epoch is timed. Other work on the machine only adds time,
+so the shortest of the turns is compared; the time of the processor, which other work hardly touches, stands beside it.
 Passes (exit status 0) if fit costs at most 3 % above the bare loop, with and without files.
 """
 
@@ -67,7 +67,7 @@ def timed(run) -> tuple[float, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--batches", type=int, default=60)
     arguments = parser.parse_args()

@@ -2,8 +2,8 @@
 
     python tests/kill_and_resume.py FOLDER KILLS SEED
 
-Everything heavy is imported once; each attempt is a forked process. Prints one JSON line: how many kills there were, at which
-checkpoint the runs stood then, and for each run what differs from the run that was left alone (nothing, if all is well).
+Everything heavy is imported once; each attempt is a forked process. Prints one JSON line: how many kills there were, at
+which checkpoint the runs stood then, and for each run what differs from the run left alone (nothing, if all is well).
 """
 
 import json
@@ -43,8 +43,9 @@ class Noisy(Dataset):
 def go(folder: Path) -> None:
     torch.manual_seed(7)
     model = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 2))
-    fit(model, Noisy(150), loss=F.cross_entropy, epochs=6, val=Noisy(40), metrics=ConfusionMatrix(2), lr=0.01, schedule="cosine",
-        warmup=5, batch_size=8, accumulate=2, clip=1.0, ema=0.9, folder=folder, checkpoint_every=3, progress=False, device="cpu")
+    fit(model, Noisy(150), loss=F.cross_entropy, epochs=6, val=Noisy(40), metrics=ConfusionMatrix(2), lr=0.01,
+        schedule="cosine", warmup=5, batch_size=8, accumulate=2, clip=1.0, ema=0.9, folder=folder, checkpoint_every=3,
+        progress=False, device="cpu")
 
 
 def attempt(folder: Path, seconds: float) -> bool:

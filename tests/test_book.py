@@ -174,7 +174,7 @@ def test_every_public_name_has_a_place_on_an_api_page():
             continue
         for name in getattr(module, "__all__", ()):
             value = getattr(module, name)
-            if isinstance(value, dict) or getattr(value, "__module__", None) in whole_files:
+            if not callable(value) or getattr(value, "__module__", None) in whole_files:
                 continue
             if not re.search(rf"auto(?:class|function|data):: (?:dlnotes\.\S+\.)?{name}\n", text):
                 lost.append(f"{package}.{name}")

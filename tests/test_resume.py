@@ -1,4 +1,4 @@
-"""A run that is killed, or fills the disk, and is taken up again equals one that was left alone; nothing is ever overwritten."""
+"""A run that is killed, or fills the disk, and is taken up again equals one left alone; nothing is ever overwritten."""
 
 import errno
 import functools
@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from kill_and_resume import Noisy, everything
 from torch import nn
 
-from dlnotes.training import DamagedCheckpoint, checkpoint, fit, list_checkpoints, read_checkpoint, read_log, write_checkpoint
+from dlnotes.training import (DamagedCheckpoint, checkpoint, fit, list_checkpoints, read_checkpoint, read_log,
+                              write_checkpoint)
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +60,10 @@ def same(a: Path, b: Path) -> bool:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are POSIX")
 def test_more_than_twenty_kills_at_random_moments(tmp_path):
-    """SIGKILL, from outside, at random moments of many runs: bits of weights, average, optimizer, generators, tables are equal."""
-    done = subprocess.run([sys.executable, Path(__file__).with_name("kill_and_resume.py"), tmp_path, "24", "0"], capture_output=True,
-                          text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    """SIGKILL, from outside, many runs: the bits of weights, average, optimizer, generators and tables are equal."""
+    script = Path(__file__).with_name("kill_and_resume.py")
+    done = subprocess.run([sys.executable, script, tmp_path, "24", "0"], capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["kills"] >= 24 and not any(said["differences"]), said
@@ -202,8 +204,9 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
             return real(path, data)
 
         monkeypatch.setattr(checkpoint, "_write", full)
-        with pytest.raises(OSError, match=r"fit: expected to write .* in .*, got No space left on device; free some room, then call "
-                                          r"fit again: training goes on from the last whole checkpoint") as caught:
+        sentence = ("fit: expected to write .* in .*, got No space left on device; free some room, then call fit again: "
+                    "training goes on from the last whole checkpoint")
+        with pytest.raises(OSError, match=sentence) as caught:
             go(run)
         assert caught.value.errno == errno.ENOSPC
         monkeypatch.setattr(checkpoint, "_write", real)
@@ -283,9 +286,9 @@ def test_when_all_are_damaged_the_run_does_not_begin_again(tmp_path):
     table = (tmp_path / "run" / "updates.csv").read_bytes()
     for path in list_checkpoints(tmp_path / "run"):
         damage(path / "state.pt", "a bit")
-    with pytest.warns(RuntimeWarning), pytest.raises(DamagedCheckpoint, match="expected a whole checkpoint in .*, got only damaged"):
+    with pytest.warns(RuntimeWarning), pytest.raises(DamagedCheckpoint, match="expected a whole checkpoint in .*, got only"):
         go(tmp_path / "run")
-    with pytest.raises(DamagedCheckpoint, match=r"got only damaged ones \(.*\.damaged, .*\.damaged\); restore one from a copy"):
+    with pytest.raises(DamagedCheckpoint, match=r"only damaged ones \(.*\.damaged, .*\.damaged\); restore one from a copy"):
         go(tmp_path / "run")
     assert (tmp_path / "run" / "updates.csv").read_bytes() == table
 
@@ -307,7 +310,7 @@ def test_checkpoints_hold_no_code(tmp_path):
     ({"ema": None}, r"got ema: 0\.8 -> None"),
     ({"optimizer": torch.optim.SGD}, r"optimizer\.class: 'torch\.optim\.adamw\.AdamW' -> 'torch\.optim\.sgd\.SGD'"),
     ({"val": Noisy(11)}, r"val\.samples: 10 -> 11"),
-    ({"model": network(17)}, r"model\.parameters: .*model\.layers: '\(0\): Linear\(in_features=8, out_features=16, bias=True\)' -> "),
+    ({"model": network(17)}, r"model\.parameters: .*model\.layers: '\(0\): Linear\(in_features=8, out_features=16, .*' -> "),
 ])
 def test_a_changed_configuration_is_named_and_nothing_is_touched(tmp_path, change, words):
     go(tmp_path / "run")
@@ -321,8 +324,8 @@ def test_foreign_folders_are_refused(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
     for resume in ("auto", "never"):
-        with pytest.raises(FileExistsError, match="expected a new or empty folder, or one that holds a run, got .*thesis with "
-                                                  "chapter.tex; choose another folder"):
+        with pytest.raises(FileExistsError, match="expected a new or empty folder, or one that holds a run, got "
+                                                  ".*thesis with chapter.tex; choose another folder"):
             go(tmp_path / "thesis", resume=resume)
     assert [p.name for p in (tmp_path / "thesis").iterdir()] == ["chapter.tex"]
 
@@ -332,7 +335,7 @@ def test_resume_must_and_never(tmp_path):
         go(tmp_path / "run", resume="must")
     assert not (tmp_path / "run").exists()
     go(tmp_path / "run", resume="never")
-    with pytest.raises(FileExistsError, match="expected a new or empty folder for resume='never'.*which holds a run; choose another"):
+    with pytest.raises(FileExistsError, match="expected a new or empty folder for resume='never', .* which holds a run; "):
         go(tmp_path / "run", resume="never")
     result, _ = go(tmp_path / "run", resume="must")
     assert result.history == read_log(tmp_path / "run")

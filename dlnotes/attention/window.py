@@ -171,9 +171,10 @@ class WindowAttention(nn.Module):
             allowed = shifted_window_mask(h, w, m, (rows, columns), x.device)       # windows n n
             apart = torch.zeros_like(allowed, dtype=mask.dtype).masked_fill(~allowed, float("-inf"))    # windows n n
             mask = mask + apart.repeat(b, 1, 1)[:, None]                            # (b windows) heads n n
-        windows = rearrange(x, "b (nh i) (nw j) c -> (b nh nw) (i j) c", i=m, j=m)                  # (b windows) n c
-        q, k, v = rearrange(self.qkv(windows), "b n (three heads d) -> three b heads n d", three=3, heads=self.heads)
-        out = fused_attention(q, k, v, mask)                                        # (b windows) heads n d, as q, k, v
-        out = self.proj(rearrange(out, "b heads n d -> b n (heads d)"))             # (b windows) n c
-        out = rearrange(out, "(b nh nw) (i j) c -> b (nh i) (nw j) c", b=b, nh=h // m, i=m)         # b h w c
-        return out.roll((rows, columns), dims=(1, 2)) if rows or columns else out
+        x = rearrange(x, "b (nh i) (nw j) c -> (b nh nw) (i j) c", i=m, j=m)        # (b windows) n c
+        x = self.qkv(x)                                                             # (b windows) n 3c
+        q, k, v = rearrange(x, "b n (three heads d) -> three b heads n d", three=3, heads=self.heads)
+        x = fused_attention(q, k, v, mask)                                          # (b windows) heads n d, as q, k, v
+        x = self.proj(rearrange(x, "b heads n d -> b n (heads d)"))                 # (b windows) n c
+        x = rearrange(x, "(b nh nw) (i j) c -> b (nh i) (nw j) c", b=b, nh=h // m, i=m)             # b h w c
+        return x.roll((rows, columns), dims=(1, 2)) if rows or columns else x

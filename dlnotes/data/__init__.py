@@ -31,7 +31,7 @@ _MODULES = {
     ".pairs": ("Degraded", "PairFolder"),
     ".named": ("NAMED", "NamedFile", "NamedSet", "load_named"),
     ".readers": ("Cifar10", "IndianPines", "OxfordPets", "read_indian_pines"),
-    ".download": ("NoAnswer", "download", "file_sum", "matches", "unpack"),
+    ".download": ("NoAnswer", "file_sum", "matches", "unpack"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -50,8 +50,10 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = rearrange(self.dwconv(x), "b c h w -> b h w c")
-        y = self.pwconv2(self.act(self.pwconv1(self.norm(y))))                  # b h w c
+        y = self.norm(rearrange(self.dwconv(x), "b c h w -> b h w c"))          # b h w c
+        y = self.pwconv1(y)                                                     # b h w 4c; line by line, so that a map
+        y = self.act(y)                                                         # b h w 4c  that was used can be freed
+        y = self.pwconv2(y)                                                     # b h w c
         y = rearrange(self.drop_path(y), "b h w c -> b c h w")
         return torch.addcmul(x, self.gamma[:, None, None], y)                   # b c h w, x + γ y in one pass
 

@@ -112,5 +112,6 @@ def _judged(found: Comparison) -> list[str]:
     """The cells of a comparison."""
     if found.difference is None:
         return ["", "", "", "", found.verdict]
-    return [f"{found.difference.mean:+.3g}", f"{found.difference.low:+.3g} to {found.difference.high:+.3g}",
+    mean = found.difference.mean if abs(found.difference.mean) > 1e-12 else 0.0     # no -2.2e-17 for equal means
+    return [f"{mean:+.3g}", f"{found.difference.low:+.3g} to {found.difference.high:+.3g}",
             f"{found.p_corrected:.2g}", "" if found.effect != found.effect else f"{found.effect:+.2f}", found.verdict]

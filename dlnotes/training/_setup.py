@@ -109,7 +109,8 @@ def make_optimizer(model: nn.Module, optimizer: Any, lr: float | None) -> torch.
         return optimizer
     if not callable(optimizer):
         raise TypeError(f"fit: expected optimizer to be a class such as torch.optim.AdamW, a function of (parameters, "
-                        f"lr=...) or an optimizer, got {optimizer!r}; functools.partial(torch.optim.SGD, momentum=0.9) is one")
+                        f"lr=...) or an optimizer, got {optimizer!r}; "
+                        "functools.partial(torch.optim.SGD, momentum=0.9) is one")
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(f"fit: expected a model with parameters that require gradients, got {type(model).__name__} "

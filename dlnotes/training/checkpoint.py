@@ -147,8 +147,8 @@ def disk_error(error: OSError, what: str, folder: str | os.PathLike) -> OSError:
     """The same error, saying what was being written, and what to do."""
     full = error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
     remedy = "free some room" if full else "set this right"
-    return OSError(error.errno, f"fit: expected to write {what} in {folder}, got {error.strerror or error}; {remedy}, then call "
-                                "fit again: training goes on from the last whole checkpoint")
+    return OSError(error.errno, f"fit: expected to write {what} in {folder}, got {error.strerror or error}; {remedy}, then "
+                                "call fit again: training goes on from the last whole checkpoint")
 
 
 def _write(path: Path, data: bytes) -> str:

@@ -54,6 +54,7 @@ def evaluate(model: nn.Module, data: Dataset | DataLoader, *, loss: Callable | N
         try:
             return scores(model, loader.batches(0), loss, metrics, accelerator, unpack)
         finally:
+            loader.close()
             model.train(training)
 
 

@@ -201,7 +201,7 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
                 metrics=metrics, monitor=monitor, mode=mode, early_stop=early_stop, checkpoint_every=checkpoint_every,
                 log_every=log_every, pictures=pictures, folder=where, at=loop.Position(),
                 log=RunLog(where if main else None, log, state["log"] if state else None, done),
-                bar=Bar(updates, done, progress if main else False))
+                bar=Bar(updates, done, progress if main else False, monitor))
             if state:
                 run.load(weights, state)
             loop.train(run)
@@ -211,8 +211,8 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
             return Result(run.at.history, run.at.best_epoch, monitor, run.at.update, run.best_weights or {}, where)
         finally:
             if run is not None:
-                run.log.close()
-                run.bar.close()
+                for part in (run.log, run.bar, run.data, *([] if run.val is None else [run.val])):
+                    part.close()
             accelerator.unwrap_model(model, keep_fp32_wrapper=False)                # autocast ends with this call
             if not own_forward:
                 vars(model).pop("forward", None)

@@ -168,14 +168,15 @@ class Bar:
         total: updates of the whole run.
         done: updates that earlier sessions made.
         show: False shows nothing; None shows it unless the environment variable ``DLNOTES_PROGRESS`` is ``0``.
+        monitor: the score to show beside the loss.
     """
 
-    def __init__(self, total: int, done: int, show: bool | None):
+    def __init__(self, total: int, done: int, show: bool | None, monitor: str = "val_loss"):
         from tqdm import tqdm
 
         show = os.environ.get("DLNOTES_PROGRESS", "1") != "0" if show is None else show
         self.bar = tqdm(total=total, initial=done, disable=not show, file=sys.stderr, unit="update", dynamic_ncols=True)
-        self.scores = ""
+        self.monitor, self.scores = monitor, ""
 
     def update(self, epoch: int, loss: float) -> None:
         """One more update."""
@@ -184,9 +185,9 @@ class Bar:
             self.bar.update()
 
     def epoch(self, row: Mapping[str, Any]) -> None:
-        """The scores of an epoch stay beside the bar during the next one."""
-        scores = {name: value for name, value in row.items() if name.startswith("val_")}
-        self.scores = "".join(f", {name} {value:.4f}" for name, value in list(scores.items())[:3])
+        """Scores of the epoch before stay beside the bar."""
+        names = dict.fromkeys(name for name in ("val_loss", self.monitor) if name in row and name != "loss")
+        self.scores = "".join(f", {name} {row[name]:.4f}" for name in names)
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -168,10 +168,10 @@ class EpochLoader:
             raise ValueError(f"fit: expected at least one batch, got {len(data.dataset)} samples and "
                              f"drop_last={data.drop_last} in the DataLoader; use a smaller batch_size, or drop_last=False")
         self.dataset, self.seed, self.process, self.processes = data.dataset, seed, process, processes
-        self._source, self._todo = data, []
+        self._source, self._todo, self._iterator = data, _Todo(), None
         self._generator = torch.Generator()
         self._loader = DataLoader(
-            _Seeded(data.dataset), batch_sampler=_List(self), num_workers=data.num_workers, collate_fn=data.collate_fn,
+            _Seeded(data.dataset), batch_sampler=self._todo, num_workers=data.num_workers, collate_fn=data.collate_fn,
             pin_memory=data.pin_memory, timeout=data.timeout, worker_init_fn=data.worker_init_fn,
             multiprocessing_context=data.multiprocessing_context, generator=self._generator,
             prefetch_factor=data.prefetch_factor, persistent_workers=data.persistent_workers)
@@ -207,23 +207,30 @@ class EpochLoader:
                 seeds = [sample_seed(self.seed, epoch, position + low + i) for i in range(len(mine))]
                 parts.append((mine, seeds, high - low, len(batch)))
             position += len(batch)
-        self._todo = [list(zip(indices, seeds)) for indices, seeds, _, _ in parts]
+        self._todo.batches = [list(zip(indices, seeds)) for indices, seeds, _, _ in parts]
         self._generator.manual_seed(sample_seed(self.seed, epoch))
-        for content, (indices, _, count, size) in zip(self._loader, parts):
+        self._iterator = iter(self._loader)
+        for content, (indices, _, count, size) in zip(self._iterator, parts):
             yield Batch(content, indices, count, size)
 
+    def close(self) -> None:
+        """Stop the processes that read ahead, now: left to the garbage collector, each can take five seconds to end."""
+        if hasattr(self._iterator, "_shutdown_workers"):
+            self._iterator._shutdown_workers()
+        self._iterator = self._loader._iterator = None
 
-class _List:
-    """The batch sampler of the inner loader: whatever is to be done now."""
 
-    def __init__(self, owner: EpochLoader):
-        self.owner = owner
+class _Todo:
+    """The batch sampler of the inner loader: whatever is to be read now, as (index, seed)."""
+
+    def __init__(self):
+        self.batches: list[list[tuple[int, int]]] = []
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        return iter(self.owner._todo)
+        return iter(self.batches)
 
     def __len__(self) -> int:
-        return len(self.owner._todo)
+        return len(self.batches)
 
 
 def _check_dataset(data: Any) -> None:
