@@ -83,7 +83,8 @@ def stage(executed: dict[Path, Path]) -> None:
 
 def forget_pages_if_their_rules_changed() -> None:
     """Sphinx rebuilds a page when its source changed, not when our extension, the configuration or the package's docstrings did."""
-    sources = [ROOT / "tools" / "bookext.py", ROOT / "tools" / "booktables.py", ROOT / "_config.yml", BOOK / "_toc.yml"]
+    sources = [ROOT / "tools" / "bookext.py", ROOT / "tools" / "booktables.py", ROOT / "_config.yml", BOOK / "_toc.yml",
+               *sorted((ROOT / "static").glob("book.*")), *sorted((ROOT / "dlnotes" / "widgets").glob("*.[jc]s*"))]
     rules = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     rules.update(package_hash().encode())
     known = BUILD / "rules.txt"
