@@ -8,10 +8,10 @@ import nbformat
 import pytest
 import yaml
 
+from dlnotes import widgets
 from dlnotes.exercises import check, checkers
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
-CHAPTERS = {"01_tensor_reshaping": "tensors", "05_attention": "attention", "07_fft": "fourier"}
 NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
 CLAIMS = yaml.safe_load((BOOK / "claims.yml").read_text(encoding="utf-8"))
 EXPECTED_CLAIMS = {
@@ -35,6 +35,16 @@ def tagged(notebook, tag):
 
 def prose(notebook):
     return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def exercise_module(stem):
+    """The module of ``dlnotes.exercises`` that a chapter's tags name."""
+    found = {tag.split(":")[1].split(".")[0] for cell in read(stem).cells for tag in tags(cell) if tag.startswith("exercise:")}
+    assert len(found) == 1, f"{stem}: expected exercises of one module, got {sorted(found)}"
+    return found.pop()
+
+
+CHAPTERS = {stem: exercise_module(stem) for stem in NOTEBOOKS if stem[0].isdigit()}
 
 
 @pytest.mark.parametrize("stem", NOTEBOOKS)
@@ -141,20 +151,22 @@ def test_every_linked_term_is_in_the_glossary_with_the_same_chinese(stem):
 def test_a_chapter_has_the_parts_that_every_chapter_has(stem):
     notebook = read(stem)
     text = prose(notebook)
-    for heading in ("## What people get wrong", "## Exercises", "## Summary", "## Further reading"):
+    for heading in ("## What people get wrong", "## Exercises", "## Check yourself", "## Summary", "## Further reading"):
         assert heading in text, heading
+    assert any(f'SelfAssessment("{stem}")' in cell.source for cell in notebook.cells)
     for word in ("minutes", "**Predict.**", "{cite}", "api/"):
         assert word in text, word
     source = [cell.source for cell in notebook.cells]
-    widget = next(i for i, s in enumerate(source) if re.search(r"(TensorShapes|AttentionExplorer|SpectrumExplorer)\(", s))
+    widget = next(i for i, s in enumerate(source) if re.search(rf"({'|'.join(widgets.__all__)})\(", s))
     assert not any("$" in s for s in source[:widget] if not s.startswith("from") and "import" not in s), "a formula before the widget"
 
 
 def test_every_citation_exists_and_every_reference_is_cited():
     keys = set(re.findall(r"(?m)^@\w+\{([^,]+),", (BOOK / "references.bib").read_text(encoding="utf-8")))
     cited = set()
-    for stem in NOTEBOOKS:
-        for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", prose(read(stem))):
+    texts = [prose(read(stem)) for stem in NOTEBOOKS] + [path.read_text(encoding="utf-8") for path in BOOK.glob("*.md")]
+    for text in texts:
+        for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text):
             cited |= {key.strip() for key in group.split(",")}
     assert cited == keys
 

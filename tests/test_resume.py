@@ -93,6 +93,32 @@ def test_stopped_in_any_batch(tmp_path, changes):
         assert same(run, tmp_path / "alone")
 
 
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_time_limit_stops_with_a_checkpoint_and_the_next_session_goes_on(tmp_path, monkeypatch, accumulate):
+    settings = {"log": "csv", "accumulate": accumulate, "checkpoint_every": None}
+    whole, _ = go(tmp_path / "whole", **settings)
+    assert whole.finished
+    clock = iter(range(10**6))                                              # a second passes whenever somebody looks
+    monkeypatch.setattr(sys.modules["dlnotes.training.loop"], "monotonic", lambda: next(clock))
+    monkeypatch.setattr(sys.modules["dlnotes.training.fit"], "monotonic", lambda: next(clock))
+    sessions = 0
+    while sessions < 40:
+        result, _ = go(tmp_path / "parts", time_limit=2.5, **settings)
+        sessions += 1
+        if result.finished:
+            break
+        assert "stopped by the time limit" in repr(result)
+    assert sessions >= whole.updates // 3 > 1 and result.updates == whole.updates
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_time_limit_needs_a_folder_and_a_positive_number():
+    with pytest.raises(ValueError, match="expected a folder for .* time_limit"):
+        go(None, time_limit=60, checkpoint_every=None)
+    with pytest.raises(ValueError, match="expected time_limit to be a number above 0, got 0"):
+        go(None, time_limit=0, checkpoint_every=None)
+
+
 def test_schedulers_of_torch_resume_too(tmp_path):
     def start(run, stop=None):
         model = network()

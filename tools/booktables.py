@@ -99,4 +99,36 @@ class Speed(Table):
         return lines
 
 
-DIRECTIVES = {"claims": Claims, "figures": Figures, "speed": Speed}
+class Inventory(Directive):
+    """``{inventory}``: every subject that study notes name, with a link to the place that makes it runnable."""
+
+    has_content = False
+
+    def run(self):
+        env = self.state.document.settings.env
+        source = Path(env.srcdir) / "inventory.yml"
+        env.note_dependency(str(source))
+        rows, made = yaml.safe_load(source.read_text(encoding="utf-8")), []
+        for section in dict.fromkeys(row["section"] for row in rows):
+            made.append(nodes.rubric(text=TITLES.get(section, section.capitalize())))
+            entries = nodes.bullet_list(classes=["dln-inventory"])
+            for row in rows:
+                if row["section"] == section and row["page"]:
+                    link = nodes.reference("", row["item"], internal=True, refuri=f"{row['page']}.html#{row['anchor']}")
+                    place = nodes.inline("", f" {chapter_number(row['page'])}", classes=["dln-inventory-place"])
+                    entries += nodes.list_item("", nodes.paragraph("", "", link, place))
+            made.append(entries)
+        return made
+
+
+TITLES = {"cnn": "CNN", "unet": "U-Net and segmentation", "resnet": "ResNet", "vit-swin": "ViT and Swin", "fft": "FFT", "svd-sobel": "SVD and Sobel",
+          "graph": "Graphs"}
+
+
+def chapter_number(page: str) -> str:
+    """``"02b_batchnorm"`` -> ``"2b"``; pages without a number give their first word."""
+    number, _, rest = page.partition("_")
+    return number.lstrip("0") if number[0].isdigit() else f"appendix {rest[0].upper()}" if number == "appendix" else page
+
+
+DIRECTIVES = {"claims": Claims, "inventory": Inventory, "figures": Figures, "speed": Speed}

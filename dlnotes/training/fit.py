@@ -8,11 +8,13 @@ Departure from the custom of most libraries: ``batch_size`` is the number of sam
 Two GPUs share a batch instead of doubling it, so that the same call means the same training everywhere.
 """
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -47,6 +49,7 @@ class Result:
         best_weights: state dict of the best epoch, on the CPU: ``model.load_state_dict(result.best_weights)``.
             Empty if the monitored score was never a number.
         folder: the run's folder, or None.
+        finished: whether the training came to its end; False where ``time_limit`` stopped it.
     """
 
     history: list[dict[str, float]]
@@ -55,10 +58,15 @@ class Result:
     updates: int
     best_weights: dict[str, torch.Tensor] = field(repr=False)
     folder: Path | None = None
+    finished: bool = True
 
     def __repr__(self) -> str:
-        best = f", best epoch {self.best_epoch} ({self.monitor} {self.history[self.best_epoch - 1][self.monitor]:.4f})"
-        return f"Result({len(self.history)} epochs, {self.updates} updates{best if self.best_epoch else ''})"
+        parts = [f"{len(self.history)} epochs, {self.updates} updates"]
+        if self.best_epoch:
+            parts.append(f"best epoch {self.best_epoch} ({self.monitor} {self.history[self.best_epoch - 1][self.monitor]:.4f})")
+        if not self.finished:
+            parts.append("stopped by the time limit")
+        return f"Result({', '.join(parts)})"
 
 
 def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs: int,
@@ -67,7 +75,8 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
         batch_size: int | None = None, num_workers: int = 0, accumulate: int = 1, precision: str = "no",
         clip: float | None = None, ema: float | None = None, monitor: str | None = None, mode: str | None = None,
         early_stop: int | None = None, seed: int = 0, device: str | None = None, folder: str | os.PathLike | None = None,
-        resume: str = "auto", checkpoint_every: int | None = None, log: tuple[str, ...] = KINDS, log_every: int = 1,
+        resume: str = "auto", checkpoint_every: int | None = None, time_limit: float | None = None,
+        log: tuple[str, ...] = KINDS, log_every: int = 1,
         pictures: Callable[[nn.Module], Mapping[str, torch.Tensor]] | None = None, progress: bool | None = None) -> Result:
     """Train a model.
 
@@ -108,6 +117,8 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
             pictures go; None writes nothing. It must be new, empty, or hold this very run.
         resume: "auto" continues the run in the folder or begins one, "must" only continues, "never" only begins.
         checkpoint_every: updates between checkpoints within an epoch; there is always one after each epoch.
+        time_limit: seconds from this call after which the run makes a checkpoint and stops, for platforms that end a session;
+            the same call goes on in the next one. It is looked at after each update.
         log: any of "csv" and "tensorboard".
         log_every: updates between two rows of ``updates.csv`` and of TensorBoard.
         pictures: from the model (in eval mode, without gradients) to name -> picture (c, h, w) in [0, 1]; called after each
@@ -142,13 +153,14 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
                    **{name: value for name, value in (("early_stop", early_stop), ("checkpoint_every", checkpoint_every))
                       if value is not None})
     check_integers("fit", at_least=0, warmup=warmup)
-    check_positive(lr=lr, clip=clip)
+    check_positive(lr=lr, clip=clip, time_limit=time_limit)
+    deadline = math.inf if time_limit is None else monotonic() + time_limit
     check_choice("fit", ("auto", "must", "never"), resume=resume)
     log = (log,) if isinstance(log, str) else tuple(log)
     for kind in log:
         check_choice("fit", KINDS, log=kind)
-    if folder is None and (resume == "must" or checkpoint_every is not None or pictures is not None):
-        raise ValueError("fit: expected a folder for resume='must', checkpoint_every or pictures, got folder=None; "
+    if folder is None and (resume == "must" or any(x is not None for x in (checkpoint_every, time_limit, pictures))):
+        raise ValueError("fit: expected a folder for resume='must', checkpoint_every, time_limit or pictures, got folder=None; "
                          "pass a path")
     metrics = named_metrics(metrics)
     if metrics and val is None:
@@ -199,7 +211,7 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
                 accelerator=accelerator, network=model, model=wrapped, optimizer=stepper, schedule=scheduler, loss=loss,
                 data=data, unpack=unpack, epochs=epochs, accumulate=accumulate, clip=clip, ema=average, val=held_out,
                 metrics=metrics, monitor=monitor, mode=mode, early_stop=early_stop, checkpoint_every=checkpoint_every,
-                log_every=log_every, pictures=pictures, folder=where, at=loop.Position(),
+                log_every=log_every, pictures=pictures, folder=where, at=loop.Position(), deadline=deadline,
                 log=RunLog(where if main else None, log, state["log"] if state else None, done),
                 bar=Bar(updates, done, progress if main else False, monitor))
             if state:
@@ -208,7 +220,8 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
             if average is not None:
                 model.load_state_dict(average.module.state_dict())
             model.eval()
-            return Result(run.at.history, run.at.best_epoch, monitor, run.at.update, run.best_weights or {}, where)
+            return Result(run.at.history, run.at.best_epoch, monitor, run.at.update, run.best_weights or {}, where,
+                          finished=run.at.epoch == epochs or run.out_of_patience())
         finally:
             if run is not None:
                 for part in (run.log, run.bar, run.data, *([] if run.val is None else [run.val])):

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -74,6 +75,8 @@ class Run:
     log: RunLog
     bar: Bar
     at: Position
+    deadline: float = math.inf          # on the monotonic clock
+    late: bool = False                  # some process is past it
     best_weights: dict[str, torch.Tensor] | None = None
 
     # ---- what the loop calls ----------------------------------------------------------------------------------------
@@ -93,7 +96,10 @@ class Run:
 
     def check(self, loss: torch.Tensor, norm: torch.Tensor, group: list[Batch], generators: Any) -> tuple[float, float]:
         """Loss and norm as numbers; stops the run if they are not finite, before the weights are touched."""
-        loss, norm = torch.stack([self.accelerator.reduce(loss.double(), "mean"), norm.double()]).tolist()
+        late = torch.tensor(float(monotonic() > self.deadline), dtype=torch.double, device=loss.device)
+        loss, late = self.accelerator.reduce(torch.stack([loss.double(), late]), "mean")
+        loss, late, norm = torch.stack([loss, late, norm.double()]).tolist()
+        self.late = late > 0
         overflow = self.accelerator.scaler is not None              # of half precision: this update will be skipped
         if not math.isfinite(loss) or not (math.isfinite(norm) or overflow):
             raise explain(self, loss, norm, group, generators)
@@ -110,7 +116,8 @@ class Run:
 
     def checkpoint_is_due(self) -> bool:
         """In the middle of an epoch; its end makes a checkpoint anyway."""
-        return bool(self.checkpoint_every) and self.at.update % self.checkpoint_every == 0 and self.at.batch < len(self.data)
+        every = bool(self.checkpoint_every) and self.at.update % self.checkpoint_every == 0
+        return (every or self.late) and self.at.batch < len(self.data)
 
     def out_of_patience(self) -> bool:
         """No better epoch for ``early_stop`` epochs."""
@@ -195,7 +202,7 @@ def train(run: Run) -> None:
         OSError: if the disk is full.
     """
     accelerator, model, optimizer, at = run.accelerator, run.model, run.optimizer, run.at
-    while at.epoch < run.epochs and not run.out_of_patience():
+    while at.epoch < run.epochs and not run.out_of_patience() and not run.late:
         model.train()
         for group in in_groups(run.data.batches(at.epoch, start=at.batch), run.accumulate):     # the batches of one update
             generators = torch_state(accelerator.device)                # for the case of a NaN
@@ -224,6 +231,8 @@ def train(run: Run) -> None:
             run.bar.update(at.epoch + 1, loss)
             if run.checkpoint_is_due():
                 run.save()
+                if run.late:
+                    return
         run.end_epoch({"epoch": at.epoch + 1, "update": at.update, "lr": lr, "loss": at.loss_sum / at.samples,
                        **run.evaluate()})
 

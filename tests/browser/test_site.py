@@ -4,15 +4,19 @@ import functools
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import pytest
 from site_pages import PAGES, SITE, visit
 
+from dlnotes import widgets
+
 pytestmark = pytest.mark.browser
 
-CHAPTERS = {"intro": ["tensors", "attention", "spectrum"], "01_tensor_reshaping": ["tensors"], "05_attention": ["attention"],
-            "07_fft": ["spectrum"]}
+BOOK = Path(__file__).resolve().parents[2] / "book"
+CHAPTERS = {path.stem: used for path in sorted(BOOK.glob("*.ipynb"))
+            if (used := sorted({module for name, module in widgets._HOME.items() if re.search(rf"\b{name}\(", path.read_text(encoding="utf-8"))}))}
 SCRIPT_BUDGET, DATA_BUDGET = 150_000, 1_000_000
 
 

@@ -1,0 +1,307 @@
+"""The doctor finds what is broken, names the cure, changes nothing, tells no secret: environments are broken here on purpose."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from dlnotes.doctor import Finding, Report, diagnose, machine, packages, report, torch_build
+
+GIB = 2**30
+
+
+def only(findings, topic=None):
+    found = [finding for finding in findings if topic in (None, finding.topic)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def script(path, first_line):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(first_line + "\n")
+    path.chmod(0o755)
+    return path
+
+
+# ---------------------------------------------------------------- the report
+
+def test_findings_come_worst_first_and_carry_cures():
+    made = Report([Finding("good", "a", "fine"), Finding("error", "b", "bad", "mend it"), Finding("note", "c", "hm")])
+    assert [f.severity for f in made] == ["error", "note", "good"]
+    assert str(made).startswith("error    b: bad\n         cure: mend it\n") and str(made).endswith("1 error, 0 warning, 1 note, 1 good")
+    assert json.loads(made.json())[0] == {"severity": "error", "topic": "b", "text": "bad", "cure": "mend it"}
+    assert "<code>mend it</code>" in made._repr_html_()
+    with pytest.raises(ValueError, match="expected a cure"):
+        Finding("error", "x", "no idea")
+
+
+def test_here_nothing_is_broken_nothing_changes_and_no_secret_is_told(monkeypatch, tmp_path):
+    secret = "hunter2-in-a-proxy"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{secret}@proxy.example:3128")
+    monkeypatch.setenv("KAGGLE_KEY", secret)
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ), list(sys.path)
+    found = diagnose()
+    assert found.errors == []
+    assert (dict(os.environ), list(sys.path)) == before and not list(tmp_path.iterdir())
+    for text in (str(found), found.json(), found._repr_html_()):
+        assert secret not in text
+    assert {"interpreter", "torch", "cpu", "disk", "platform", "clock"} <= {f.topic for f in found}
+
+
+def test_the_command_speaks_json_and_its_status_tells(monkeypatch, capsys):
+    from dlnotes.doctor import __main__ as command
+
+    monkeypatch.setattr(command, "diagnose", lambda: Report([Finding("error", "b", "bad", "mend it")]))
+    assert command.main(["--json"]) == 1 and json.loads(capsys.readouterr().out)[0]["cure"] == "mend it"
+    monkeypatch.setattr(command, "diagnose", lambda: Report([Finding("good", "b", "fine")]))
+    assert command.main([]) == 0 and "fine" in capsys.readouterr().out
+    assert command.main(["--fix"]) == 2 and "expected nothing or --json, got --fix" in capsys.readouterr().err
+
+
+def test_dlnotes_doctor_is_the_same_command(monkeypatch, capsys):
+    from dlnotes import __main__ as entry
+    from dlnotes.doctor import __main__ as command
+
+    monkeypatch.setattr(command, "diagnose", lambda: Report([Finding("note", "b", "hm")]))
+    assert entry.main(["doctor"]) == 0 and "hm" in capsys.readouterr().out
+    assert entry.main(["docter"]) == 2 and "expected `dlnotes doctor`" in capsys.readouterr().err
+
+
+def test_python_m_dlnotes_doctor_runs():
+    done = subprocess.run([sys.executable, "-m", "dlnotes.doctor", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert any(f["topic"] == "torch" for f in json.loads(done.stdout))
+
+
+def test_a_check_that_fails_becomes_a_note_and_the_others_go_on(monkeypatch):
+    def broken():
+        raise KeyError("MemAvailable")
+        yield
+
+    monkeypatch.setattr(report, "checks", lambda: [broken, packages.interpreter])
+    found = diagnose()
+    assert "could not be looked at: KeyError" in only(found, "broken").text and only(found, "interpreter")
+
+
+# ---------------------------------------------------------------- interpreter and packages
+
+def test_conda_base_and_an_old_python_are_named(monkeypatch):
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)
+    monkeypatch.setenv("CONDA_PREFIX", "/opt/conda")
+    monkeypatch.setenv("CONDA_DEFAULT_ENV", "base")
+    assert only(packages.interpreter()).severity == "warning"
+    monkeypatch.setattr(sys, "version_info", (3, 8, 10))
+    assert "3.10 or newer is needed" in only(packages.interpreter()).text
+
+
+def test_a_pip_of_another_interpreter_is_found_in_the_order_of_the_path(monkeypatch, tmp_path):
+    other, own = tmp_path / "usr/bin", tmp_path / "own/bin"
+    script(other / "python", "#!/bin/sh")
+    script(other / "pip", f"#!{other}/python")
+    own.mkdir(parents=True)
+    (own / "python").symlink_to(sys.executable)
+    script(own / "pip", f"#!{own}/python")
+    monkeypatch.setattr(sys, "executable", str(own / "python"))
+    monkeypatch.setenv("PATH", f"{own}{os.pathsep}{other}")
+    assert [f.severity for f in packages.commands()] == ["good", "good"]
+    monkeypatch.setenv("PATH", f"{other}{os.pathsep}{own}")
+    found = only(packages.commands(), "pip")
+    assert found.severity == "warning" and found.cure == f"{own}/python -m pip install ..."
+    assert f"{other}/pip, {own}/pip" in found.text
+    script(other / "pip", "#!/usr/bin/env bash")
+    assert "a launcher" in only(packages.commands(), "pip").text
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [f.severity for f in packages.commands()] == ["note", "note"]
+
+
+def test_long_shebangs_are_read(tmp_path):
+    path = tmp_path / "pip"
+    path.write_bytes(b"#!/bin/sh\n'''exec' /a/very/long/path/bin/python3 \"$0\" \"$@\"\n' '''\n")
+    assert packages.pip_interpreter(str(path)) == "/a/very/long/path/bin/python3"
+
+
+def test_kernels_that_start_nothing_or_something_else(monkeypatch, tmp_path):
+    pytest.importorskip("jupyter_client")
+    for name, python in (("gone", "/nowhere/bin/python"), ("other", str(script(tmp_path / "bin/python3.9", "#!/bin/sh"))), ("same", sys.executable)):
+        folder = tmp_path / "share/kernels" / name
+        folder.mkdir(parents=True)
+        (folder / "kernel.json").write_text(json.dumps({"argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                                                        "display_name": name, "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    found = {f.text.split("'")[1]: f for f in packages.kernels()}
+    assert (found["gone"].severity, found["other"].severity, found["same"].severity) == ("error", "warning", "good")
+    assert "which is not there" in found["gone"].text and "jupyter kernelspec remove gone" in found["gone"].cure
+
+
+@pytest.mark.parametrize("name", ["torch", "random"])
+def test_a_file_of_mine_in_front_of_a_package(monkeypatch, tmp_path, name):
+    assert not [f for f in packages.shadowed() if f.severity == "error"]
+    (tmp_path / f"{name}.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = only(packages.shadowed(), "shadowed")
+    assert found.severity == "error" and found.cure.startswith(f"rename {tmp_path / name}.py")
+    monkeypatch.setattr(sys, "path", [*sys.path[1:], str(tmp_path)])                # behind, it does no harm
+    assert not [f for f in packages.shadowed() if f.severity == "error"]
+
+
+def test_a_missing_package_is_named_as_pip_calls_it(monkeypatch):
+    monkeypatch.setattr(packages, "NEEDED", ("skimage", "torch"))
+    real = packages.PathFinder.find_spec
+    monkeypatch.setattr(packages, "PathFinder", SimpleNamespace(find_spec=lambda name, path: None if name == "skimage" else real(name, path)))
+    found = only(packages.shadowed())
+    assert found.severity == "error" and found.cure.endswith("-m pip install scikit-image")
+
+
+def dist_info(folder, name, version, files=("METADATA", "RECORD")):
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    for file in files:
+        (info / file).write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" if file == "METADATA" else "")
+
+
+def test_packages_that_are_there_twice_and_records_that_are_gone(monkeypatch, tmp_path):
+    dist_info(tmp_path / "a", "Toy_Wheel", "1.0")
+    dist_info(tmp_path / "b", "toy-wheel", "2.0")
+    dist_info(tmp_path / "a", "half", "1.0")
+    dist_info(tmp_path / "a", "half", "2.0")
+    dist_info(tmp_path / "a", "lost", "1.5", files=("METADATA",))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "a"), str(tmp_path / "b")])
+    twice, cut = sorted(packages.duplicated(), key=lambda f: "records" in f.text)
+    assert "toy-wheel is installed twice: 1.0 in" in twice.text and "half has several records" in cut.text
+    found = only(packages.records())
+    assert "lost 1.5 has no RECORD" in found.text and "--ignore-installed --no-deps lost==1.5" in found.cure
+
+
+# ---------------------------------------------------------------- torch
+
+@pytest.mark.parametrize(("driver", "cuda", "visible", "available", "severity", "words"), [
+    (None, None, None, False, "good", "CPU only"),
+    (("550.1", "12.4"), None, None, False, "error", "the GPU lies idle"),
+    (None, "12.4", None, False, "warning", "no NVIDIA driver answers"),
+    (("470.1", "11.4"), "12.4", None, False, "error", "driver 470.1 serves CUDA 11.4 at most"),
+    (("550.1", "12.4"), "12.4", "", False, "error", "CUDA_VISIBLE_DEVICES hides every GPU"),
+    (("550.1", "12.4"), "12.4", None, False, "error", "torch sees no GPU"),
+])
+def test_build_driver_and_gpu_have_to_fit(monkeypatch, driver, cuda, visible, available, severity, words):
+    monkeypatch.setattr(torch_build, "driver", lambda: driver)
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = only(torch_build.build(), "torch")
+    assert found.severity == severity and words in found.text
+
+
+def test_the_driver_is_read_from_nvidia_smi(monkeypatch, tmp_path):
+    script(tmp_path / "nvidia-smi", "#!/bin/sh\necho '| NVIDIA-SMI 550.54   Driver Version: 550.54.15   CUDA Version: 12.4 |'")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin:/usr/bin")
+    assert torch_build.driver() == ("550.54.15", "12.4")
+    monkeypatch.setenv("PATH", "")
+    assert torch_build.driver() is None
+
+
+def test_a_gpu_that_the_build_does_not_serve(monkeypatch):
+    monkeypatch.setattr(torch_build, "driver", lambda: ("550.1", "12.8"))
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    for name, value in {"is_available": True, "device_count": 1, "get_device_capability": (6, 1), "get_device_name": "GTX 1080",
+                        "get_arch_list": ["sm_75", "sm_90"]}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
+    found = only(torch_build.build(), "GPU")
+    assert found.severity == "error" and "capability 6.1" in found.text
+
+
+@pytest.mark.parametrize(("torch_version", "vision", "severity"), [("2.13.0+cpu", "0.28.0+cpu", None), ("2.13.0", "0.19.0", "warning"),
+                                                                   ("2.13.0+cpu", "0.28.0+cu130", "note")])
+def test_torchvision_beside_torch(monkeypatch, torch_version, vision, severity):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: vision)
+    assert [f.severity for f in torch_build.torchvision_beside(torch_version)] == ([severity] if severity else [])
+
+
+def test_a_device_that_computes_wrongly_or_not_at_all(monkeypatch):
+    assert only(torch_build.devices(), "cpu").severity == "good"
+    real = torch.nn.functional.conv2d
+    monkeypatch.setattr(torch.nn.functional, "conv2d", lambda x, k, padding: real(x, k, padding=padding) * (1.1 if x.dtype == torch.float32 else 1))
+    assert "computes wrong results" in only(torch_build.devices(), "cpu").text
+
+    def full(x, k, padding):
+        if x.dtype == torch.float32:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return real(x, k, padding=padding)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", full)
+    found = only(torch_build.devices(), "cpu")
+    assert found.severity == "error" and "other processes" in found.cure
+
+
+# ---------------------------------------------------------------- the machine
+
+def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(f"MemTotal: {64 * 2**20} kB\nMemAvailable: {32 * 2**20} kB\n")
+    assert machine.memory_available(tmp_path) == 32 * GIB
+    (tmp_path / "sys/fs/cgroup").mkdir(parents=True)
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text(f"{4 * GIB}\n")
+    (tmp_path / "sys/fs/cgroup/memory.current").write_text(f"{3 * GIB}\n")
+    assert machine.memory_available(tmp_path) == GIB
+    (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
+    assert machine.memory_available(tmp_path) == 32 * GIB
+    monkeypatch.setattr(machine, "memory_available", lambda: GIB)
+    assert only(machine.memory()).severity == "warning"
+
+
+def test_disks_that_are_full_and_shared_memory_that_is_small(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda place: SimpleNamespace(free=GIB // 20, total=64 * 2**20))
+    assert {f.severity for f in machine.disk()} == {"error"}
+    found = only(machine.shared_memory(str(tmp_path)))
+    assert found.severity == "warning" and "64 MiB" in found.text and "num_workers=0" in found.cure
+    assert list(machine.shared_memory(str(tmp_path / "none"))) == []
+
+
+def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(machine.os, "access", lambda place, mode: place != str(tmp_path))
+    assert [f.severity for f in machine.disk() if str(tmp_path) in f.text.split(" cannot")[0]] == ["warning"]
+
+
+def test_what_survives_is_said_where_it_matters(monkeypatch):
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "x")
+    found = only(machine.survival())
+    assert found.severity == "warning" and "drive.mount" in found.cure
+
+
+def test_clock_encoding_browser(monkeypatch):
+    assert only(machine.clock(0.0)).severity == "error" and only(machine.clock()).severity == "good"
+    monkeypatch.setattr(machine.locale, "getpreferredencoding", lambda _: "gbk")
+    assert "PYTHONUTF8=1" in only(machine.encoding()).cure
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("DLNOTES_BROWSER", raising=False)
+    assert only(machine.browser()).severity == "note"
+
+
+def test_fonts(monkeypatch):
+    from matplotlib import font_manager
+
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [SimpleNamespace(name="DejaVu Sans")])
+    assert only(machine.fonts()).severity == "note"
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [SimpleNamespace(name="Noto Sans CJK SC")])
+    assert only(machine.fonts()).severity == "good"
+
+
+def test_no_internet_is_a_note(monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        found = only(machine.internet(closed.getsockname(), timeout=0.2))
+    assert found.severity == "note" and "not reachable" in found.text
+    with socket.socket() as open_:
+        open_.bind(("127.0.0.1", 0))
+        open_.listen()
+        assert only(machine.internet(open_.getsockname())).severity == "good"
+
+
