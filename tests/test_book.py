@@ -16,8 +16,18 @@ NOTEBOOKS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
 CLAIMS = yaml.safe_load((BOOK / "claims.yml").read_text(encoding="utf-8"))
 EXPECTED_CLAIMS = {
     "01_tensor_reshaping": "C001 C002 C003 C005 C006 C007 C008 C009",
+    "02_cnn": "C010 C012 C013 C014 C015 C016 C017 C019 C023 C024 C138",
+    "02b_batchnorm": "C020 C021 C022 C103 C104 C105 C115 C125",
+    "02c_training": "C106 C107 C108 C110 C111 C114 C116 C118 C119 C120 C121 C122 C124",
+    "03_unet": "C026 C027 C028 C029 C030 C031 C033 C034 C035 C036 C038",
+    "03b_segmentation": "C040 C041 C112 C113 C117 C127 C128 C129 C131 C132 C133",
+    "04_resnet": "C042 C043 C044 C045 C047 C048 C049 C050 C055",
+    "04b_resnet_family": "C051 C052 C054",
     "05_attention": "C056 C057 C058 C059 C061 C062 C063 C064 C065 C066 C067",
     "07_fft": "C075 C076 C077 C078 C079 C080",
+    "08_svd_sobel": "C081 C082 C083 C084 C085 C086 C087",
+    "09_data": "C089 C090 C091 C092 C093",
+    "09b_files": "C094",
 }
 
 

@@ -2,9 +2,31 @@
 
 from importlib import import_module
 
-__all__ = ["AttentionExplorer", "SpectrumExplorer", "TensorShapes"]
+_HOME = {
+    "AttentionCost": "cost",
+    "AttentionExplorer": "attention",
+    "AugmentationExplorer": "augmentation",
+    "BatchNormStatistics": "batchnorm",
+    "ConvArithmetic": "convolution",
+    "EdgeExplorer": "edges",
+    "FeatureMaps": "features",
+    "GradientFlow": "gradients",
+    "LoaderTimeline": "loader",
+    "MemoryPlanner": "memory",
+    "RankExplorer": "rank",
+    "ReceptiveField": "receptive",
+    "ScalingLab": "scaling",
+    "SelfAssessment": "quiz",
+    "SkipConnections": "skips",
+    "SpectrumExplorer": "spectrum",
+    "TensorShapes": "tensors",
+    "ThresholdExplorer": "threshold",
+    "Upsampling": "upsampling",
+    "WaveBuilder": "waves",
+    "WindowAttention": "windows",
+}
 
-_HOME = {"AttentionExplorer": "attention", "SpectrumExplorer": "spectrum", "TensorShapes": "tensors"}
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str):
