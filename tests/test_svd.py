@@ -328,9 +328,14 @@ def test_a_trained_network_bears_the_cut():
     assert accuracy(model) > 0.9 and accuracy(smaller) > accuracy(model) - 0.03
 
 
-# ---------------------------------------------------------------- gradients
+@pytest.mark.parametrize("name", ["cnn_digits", "vit_digits"])
+def test_every_layer_of_a_shipped_network_may_be_cut(name):
+    from dlnotes.models.pretrained import load_pretrained
 
-@given(h=st.integers(1, 6), w=st.integers(1, 6), seed=st.integers(0, 999))
+    smaller, _ = compress_model(load_pretrained(name), energy=0.999)
+    assert smaller(torch.zeros(2, 1, 64, 64)).shape == (2, 10)
+
+
 @quick
 def test_the_gradient_of_a_singular_value_is_its_two_vectors(h, w, seed):
     x = noise(2, h, w, seed=seed).requires_grad_()

@@ -121,6 +121,40 @@ class Inventory(Directive):
         return made
 
 
+class ChapterMap(Directive):
+    """``{chaptermap}``: the chapters as boxes with links, each to the right of what it stands on, drawn from ``map.yml``."""
+
+    has_content = False
+    box, gap, row = (128, 34), 34, 48
+
+    def run(self):
+        env = self.state.document.settings.env
+        source = Path(env.srcdir) / "map.yml"
+        env.note_dependency(str(source))
+        chapters = {c["page"]: c for c in yaml.safe_load(source.read_text(encoding="utf-8"))}
+        level: dict[str, int] = {}
+        for page, chapter in chapters.items():  # in order: what a chapter needs stands before it
+            level[page] = 1 + max((level[need] for need in chapter["needs"]), default=-1)
+        columns = [[page for page in chapters if level[page] == k] for k in range(max(level.values()) + 1)]
+        tall = max(map(len, columns))
+        (w, h), place = self.box, {}
+        for k, column in enumerate(columns):
+            for i, page in enumerate(column):
+                place[page] = (4 + k * (w + self.gap), 4 + (i + (tall - len(column)) / 2) * self.row)
+        width, height = len(columns) * (w + self.gap) - self.gap + 8, tall * self.row - (self.row - h) + 8
+        lines, boxes = [], []
+        for page, chapter in chapters.items():
+            x, y = place[page]
+            for need in chapter["needs"]:
+                a, b = place[need]
+                lines.append(f'<path d="M{a + w} {b + h / 2}C{a + w + self.gap * .6} {b + h / 2} {x - self.gap * .6} {y + h / 2} {x} {y + h / 2}"/>')
+            boxes.append(f'<a href="{page}.html"><rect x="{x}" y="{y}" width="{w}" height="{h}" rx="5"/><text x="{x + w / 2}" y="{y + h / 2}">'
+                         f"{chapter_number(page).removeprefix('appendix ')} {chapter['short']}</text></a>")
+        svg = (f'<div class="dln-map" tabindex="0" role="group" aria-label="Map of the chapters"><svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+               f'xmlns="http://www.w3.org/2000/svg"><g class="dln-map-lines" aria-hidden="true">{"".join(lines)}</g>{"".join(boxes)}</svg></div>')
+        return [nodes.raw("", svg, format="html")]
+
+
 TITLES = {"cnn": "CNN", "unet": "U-Net and segmentation", "resnet": "ResNet", "vit-swin": "ViT and Swin", "fft": "FFT", "svd-sobel": "SVD and Sobel",
           "graph": "Graphs"}
 
@@ -131,4 +165,4 @@ def chapter_number(page: str) -> str:
     return number.lstrip("0") if number[0].isdigit() else f"appendix {rest[0].upper()}" if number == "appendix" else page
 
 
-DIRECTIVES = {"claims": Claims, "inventory": Inventory, "figures": Figures, "speed": Speed}
+DIRECTIVES = {"claims": Claims, "inventory": Inventory, "chaptermap": ChapterMap, "figures": Figures, "speed": Speed}

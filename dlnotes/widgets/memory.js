@@ -33,7 +33,7 @@ function remedies(table, batches, s) {
   if (s.optimizer !== "sgd") add("plain SGD", { optimizer: "sgd" });
   if (s.batch > 1) { // all gradients are there from the start, as in every batch of an update but the first
     const half = lookup(table, batches, s, Math.ceil(s.batch / 2)), weights = gradientSize(table, batches, s);
-    found.push(["half the batch, accumulated twice", sum(half) + Math.max(weights - half[1], 0)]);
+    found.push(["half the batch, twice", sum(half) + Math.max(weights - half[1], 0)]);
   }
   return found.filter(([, kib]) => kib < now).sort((a, b) => a[1] - b[1]);
 }
@@ -145,7 +145,8 @@ function render({ model, el }) {
     g.textAlign = "left"; g.fillText("memory at the peak, GiB", LEFT, base + 30);
     const at = x(s.budget * GIB);
     g.strokeStyle = ink("reader"); g.lineWidth = 3;
-    g.beginPath(); g.moveTo(at, TOP); g.lineTo(at, base); g.stroke();
+    rows.forEach((_, i) => { const y = i * (TOP + BAR * 0.8) + TOP - 3; g.beginPath(); g.moveTo(at, y); g.lineTo(at, y + BAR * 0.8 - 4); g.stroke(); });
+    g.beginPath(); g.moveTo(at, base - 8); g.lineTo(at, base); g.stroke();
     write(parts, total, answer);
   }
 
