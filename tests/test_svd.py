@@ -336,6 +336,9 @@ def test_every_layer_of_a_shipped_network_may_be_cut(name):
     assert smaller(torch.zeros(2, 1, 64, 64)).shape == (2, 10)
 
 
+# ---------------------------------------------------------------- gradients
+
+@given(h=st.integers(1, 6), w=st.integers(1, 6), seed=st.integers(0, 999))
 @quick
 def test_the_gradient_of_a_singular_value_is_its_two_vectors(h, w, seed):
     x = noise(2, h, w, seed=seed).requires_grad_()

@@ -48,7 +48,8 @@ def focal_loss(logits: torch.Tensor, target: torch.Tensor, *, gamma: float = 2.0
     valid = target != ignore_index                                              # b h w
     known = target.where(valid, 0).long()                                       # b h w
     log_p = F.log_softmax(logits, dim=1).gather(1, known.unsqueeze(1))[:, 0]    # b h w, of the true class
-    loss = -(1 - log_p.exp()).clamp(min=0) ** gamma * log_p if gamma else -log_p
+    wrong = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)      # 1 - p; 0 ** (γ - 1) would be infinite
+    loss = -wrong**gamma * log_p if gamma else -log_p
     if alpha is not None:
         loss = loss * alpha.to(loss)[known]
     return (loss * valid).sum() / valid.sum().clamp(min=1)

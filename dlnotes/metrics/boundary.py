@@ -60,7 +60,7 @@ class BoundaryF(Metric):
         """Compare a batch of binary masks, both (b, h, w), boolean or 0 and 1.
 
         Raises:
-            ValueError: if shapes do not fit.
+            ValueError: if shapes do not fit, or floats are no mask.
         """
         from scipy.ndimage import distance_transform_edt
 
@@ -68,6 +68,9 @@ class BoundaryF(Metric):
             came = [tuple(getattr(x, "shape", ())) for x in (prediction, target)]
             raise ValueError(f"BoundaryF: expected two masks (b, h, w), got {came[0]} and {came[1]}; threshold logits, and drop "
                              "the channel axis with squeeze(1)")
+        for x in (prediction, target):
+            if x.is_floating_point() and ((x != 0) & (x != 1)).any():
+                raise ValueError("BoundaryF: expected masks of 0 and 1, got other numbers; threshold probabilities first")
         for said, true in zip(outline(prediction).cpu().numpy(), outline(target).cpu().numpy()):
             if not (said.any() or true.any()):
                 continue

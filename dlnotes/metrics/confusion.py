@@ -119,7 +119,7 @@ def overlap_per_picture(prediction: torch.Tensor, target: torch.Tensor, *, empty
         ``dice`` and ``iou``, each (b,) float64.
 
     Raises:
-        ValueError: if shapes do not fit.
+        ValueError: if shapes do not fit, or a counted pixel is neither 0 nor 1.
 
     >>> said, true = torch.tensor([[[1, 1], [0, 0]]]), torch.tensor([[[1, 0], [0, 0]]])
     >>> {name: round(x.item(), 4) for name, x in overlap_per_picture(said, true).items()}
@@ -127,6 +127,10 @@ def overlap_per_picture(prediction: torch.Tensor, target: torch.Tensor, *, empty
     """
     said, true = _class_numbers("overlap_per_picture", prediction, target, 2)
     counts = true != ignore_index
+    for name, x in (("target", true), ("prediction", said)):
+        if ((x != 0) & (x != 1) & counts).any():
+            raise ValueError(f"overlap_per_picture: expected masks of 0 and 1, got {x[counts].unique().tolist()[:5]} in the "
+                             f"{name}; compare one class (mask == k), or divide a mask of 0 and 255 by 255")
     said, true = ((x == 1) & counts for x in (said, true))
     common, both = (said & true).flatten(1).sum(1), said.flatten(1).sum(1) + true.flatten(1).sum(1)       # b
     return {"dice": ratio(2 * common, both).where(both > 0, empty), "iou": ratio(common, both - common).where(both > 0, empty)}

@@ -72,6 +72,9 @@ def _counts(owner: str, scores: torch.Tensor, labels: torch.Tensor) -> tuple[tor
     if scores.shape != labels.shape or not scores.numel():
         raise ValueError(f"{owner}: expected as many scores as labels, and some, got {tuple(scores.shape)} and "
                          f"{tuple(labels.shape)}; squeeze an axis of size 1")
+    if ((labels != 0) & (labels != 1)).any():
+        raise ValueError(f"{owner}: expected labels 0 and 1, got {labels.unique().tolist()[:5]}; leave ignored pixels out, "
+                         "scores[labels >= 0] and labels[labels >= 0]")
     if scores.is_floating_point() and scores.isnan().any():
         raise ValueError(f"{owner}: expected scores that can be ordered, got NaN; find where it comes from first")
     order = scores.flatten().argsort(descending=True, stable=True)

@@ -12,15 +12,17 @@ with momentum 0.99; a batch of at most 32; and rungs with 8 and 16 channels for 
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import log2
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from dlnotes._check import check_choice, check_integers
+from dlnotes.data import pad_collate
 from dlnotes.losses import cross_entropy, dice_loss
 from dlnotes.memory import Memory, in_words, measure, predict
 from dlnotes.models import create
@@ -91,6 +93,12 @@ class Plan:
         data = self.fingerprint
         intensity = (data.mean, data.std, data.low, data.high) if self.absolute else None
         return PlanTransform(self.augmentation if training else None, intensity)
+
+    def held_out(self, data: Dataset) -> DataLoader:
+        """Batches of whole pictures of any size, for ``fit(val=...)``: padded to what the depth can divide, and what is
+        padded counts in no loss and no metric. The data set's transform is that of ``transform(training=False)``.
+        """
+        return DataLoader(data, self.batch_size, collate_fn=partial(pad_collate, multiple=2**self.depth))
 
     def fit_arguments(self) -> dict[str, Any]:
         """Arguments for :func:`dlnotes.training.fit`, all but the model, the data and the number of epochs."""

@@ -34,7 +34,8 @@ class Comparison:
             not finite.
         p: of the paired test; 1 where the test says nothing.
         p_corrected: after Holm's correction over all variants.
-        effect: mean difference in standard deviations of the differences (Cohen's d of pairs).
+        effect: mean difference in standard deviations of the differences (Cohen's d of pairs); nan where the test says
+            nothing.
         verdict: ``"better"``, ``"worse"`` or ``"not shown"``.
         reason: why, in a sentence.
     """
@@ -91,8 +92,8 @@ def compare(scores: Mapping[str, Sequence[float]], baseline: str, *, alpha: floa
         reason = silent.get(name) or _too_few(len(base), test, alpha / looks[name]) or _in_words(interval)
         real = name not in silent and corrected[name] <= alpha and not interval.includes(0.0)
         verdict = "not shown" if not real else "better" if (interval.mean > 0) == (better == "higher") else "worse"
-        found.append(Comparison(name, interval, p[name], corrected[name], effect_size(values, base) if finite else np.nan,
-                                verdict, reason))
+        effect = np.nan if name in silent else effect_size(values, base)
+        found.append(Comparison(name, interval, p[name], corrected[name], effect, verdict, reason))
     return found
 
 

@@ -221,7 +221,7 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
                 model.load_state_dict(average.module.state_dict())
             model.eval()
             return Result(run.at.history, run.at.best_epoch, monitor, run.at.update, run.best_weights or {}, where,
-                          finished=run.at.epoch == epochs or run.out_of_patience())
+                          finished=run.at.epoch >= epochs or run.out_of_patience())
         finally:
             if run is not None:
                 for part in (run.log, run.bar, run.data, *([] if run.val is None else [run.val])):

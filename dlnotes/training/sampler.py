@@ -6,7 +6,8 @@ just before a sample is read, Python's, NumPy's and torch's generators are seede
 depends on the number of workers or processes, nor on where the last session stopped.
 
 Departure from ``torch.utils.data``: there a worker is seeded once per epoch, and the draws depend on the number of workers.
-A data set with ``__getitems__`` reads its share of a batch in one call, seeded once, for its first sample.
+A data set with ``__getitems__`` reads its share of a batch in one call, seeded once, for its first sample. One that brings
+seeds of its own and has ``set_epoch`` (``dlnotes.data.Augmented``, ``Degraded``, the folders) is told every epoch.
 """
 
 import random
@@ -199,6 +200,7 @@ class EpochLoader:
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """This process's part of the batches of an epoch, from batch number ``start`` on."""
+        _tell_epoch(self.dataset, epoch)
         parts, position = [], 0
         for number, batch in enumerate(self.order(epoch)):
             low, high = (len(batch) * p // self.processes for p in (self.process, self.process + 1))
@@ -231,6 +233,17 @@ class _Todo:
 
     def __len__(self) -> int:
         return len(self.batches)
+
+
+def _tell_epoch(data: Any, epoch: int) -> None:
+    """Call ``set_epoch`` of a data set and of those inside it (subsets, concatenations, transforms), or each epoch would draw
+    the same. Workers that are running already see only what the data set keeps in shared memory, as those of this package do.
+    """
+    if hasattr(data, "set_epoch"):
+        data.set_epoch(epoch)
+    for part in (getattr(data, "dataset", None), *(getattr(data, "datasets", None) or ())):
+        if part is not None:
+            _tell_epoch(part, epoch)
 
 
 def _check_dataset(data: Any) -> None:
