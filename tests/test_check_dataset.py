@@ -278,6 +278,28 @@ def test_real_pictures_alike_and_not(tmp_path):
     assert report.task == "classification" and not report.of("near duplicate")
 
 
+def test_equal_hashes_alone_make_no_near_duplicate(tmp_path):
+    """Everywhere brighter to the right: one bit pattern, and two pictures that nobody would confuse."""
+    y, x = np.mgrid[:64, :72]
+    save(tmp_path / "train/a/across.png", np.uint8(20 + 3 * x))
+    save(tmp_path / "test/a/down.png", np.uint8(20 + x // 2 + 3 * y))
+    save(tmp_path / "test/a/brighter.png", np.uint8(30 + 3 * x))
+    found = [sorted(Path(file).stem for file in finding.files) for finding in check_dataset(tmp_path).findings
+             if "duplicate" in finding.kind]
+    assert found == [["across", "brighter"]]
+
+
+def test_a_picture_with_nan_is_no_picture(clean):
+    for value, name in ((np.nan, "p0"), (np.inf, "p7")):
+        pixels = np.ones((60, 80), np.float32)
+        pixels[3, 4] = value
+        (clean / f"images/{name}.png").unlink()
+        save(clean / f"images/{name}.tif", pixels)
+    report = check_dataset(clean)
+    assert [f.files for f in report.of("unreadable")] == [("images/p0.tif",), ("images/p7.tif",)]
+    assert all("NaN or infinite" in f.detail for f in report.of("unreadable")) and not report.ok
+
+
 # ---- classification ----------------------------------------------------------------------------------------------------
 
 def test_classification_folders(tmp_path):

@@ -62,6 +62,35 @@ def test_focal_loss_is_that_of_torchvision(seed, gamma, alpha):
     assert torch.allclose(focal_loss(logits, target, gamma=gamma, alpha=alpha), theirs, atol=1e-7)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 0.5, 1.0, 2.0])
+def test_a_certain_pixel_gives_the_focal_loss_a_finite_gradient(gamma):
+    logits = torch.tensor([[[[200.0]], [[0.0]], [[0.0]]]], requires_grad=True)          # p = 1 to the last bit
+    focal_loss(logits, torch.zeros(1, 1, 1, dtype=torch.long), gamma=gamma).backward()
+    assert logits.grad.abs().max() == 0
+
+
+@given(st.integers(0, 10_000))
+@quick
+def test_the_boundary_loss_is_the_mean_over_classes_and_counted_pixels(seed):
+    logits, target = task(seed)
+    p, total = logits.softmax(dim=1), 0.0
+    for i in range(2):
+        for k in range(3):
+            total += (p[i, k] * signed_distance(target[i] == k))[target[i] != -100].sum()
+    expected = total / (3 * (target != -100).sum().clamp(min=1))
+    assert boundary_loss(logits, target).item() == pytest.approx(expected.item(), abs=1e-9)
+
+
+@pytest.mark.parametrize("weighting, power", [("square", 2), ("simple", 1), ("uniform", 0)])
+def test_generalised_dice_gives_an_absent_class_the_weight_of_one_pixel(weighting, power):
+    logits, target = task(0, ignored=0.0)
+    target = target.clamp(max=1)                                                # class 2 has no pixel
+    p, g = logits.softmax(dim=1), F.one_hot(target, 3).movedim(-1, 1)
+    w = torch.tensor([1 / max(1, int((target == k).sum())) ** power for k in range(3)])
+    common, both = (sum(w[k] * x[:, k].sum() for k in range(3)) for x in (p * g, p + g))
+    assert generalised_dice_loss(logits, target, weighting=weighting).item() == pytest.approx(1 - 2 * (common / both).item())
+
+
 @given(st.integers(0, 10_000))
 @quick
 def test_focal_loss_without_focus_is_cross_entropy(seed):

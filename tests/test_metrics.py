@@ -126,6 +126,12 @@ def test_a_picture_without_object_has_the_score_that_you_choose():
     assert overlap_per_picture(empty + 1, empty)["dice"].tolist() == [0.0]
 
 
+def test_ignored_pixels_do_not_count_in_a_picture_either():
+    said, true = torch.tensor([[[1, 1, 1, 0]]]), torch.tensor([[[1, 0, -100, -100]]])
+    assert overlap_per_picture(said, true)["iou"].tolist() == [0.5]
+    assert overlap_per_picture(said, true)["dice"].item() == pytest.approx(2 / 3)
+
+
 def test_the_two_kinds_of_mean_dice_can_disagree_about_which_network_is_better():
     true = torch.zeros(2, 10, 10, dtype=torch.long)
     true[0, :9], true[1, 0, 0] = 1, 1                                           # a large object and one pixel
@@ -163,6 +169,15 @@ def test_one_component_is_given_away_once():
     """Two targets, one prediction between them, close to both: one is found."""
     pairs, _, targets = match_regions(disc((16, 16)), disc((16, 13), radius=0.5) | disc((16, 18), radius=0.5), distance=4.0)
     assert len(targets) == 2 and len(pairs) == 1
+
+
+def test_the_pixels_of_a_false_alarm_are_its_own():
+    """Components are numbered apart in the two masks: the alarm comes first, the found target's partner second."""
+    said, true = torch.zeros(2, 1, 12, 12, dtype=torch.bool)
+    said[0, 0, :5] = said[0, 6:8, 6:8] = true[0, 6:8, 6:8] = True
+    seen = RegionDetection()
+    seen.update(said, true)
+    assert seen.compute() == {"pd": 1.0, "fa": 5 / 144}
 
 
 def test_no_greedy_choice_spoils_a_better_matching():
@@ -289,6 +304,14 @@ def test_binned_areas_are_exact_for_8_bit_maps(seed):
     assert seen.compute()["average_precision"] == pytest.approx(average_precision(scores, y), abs=1e-12)
 
 
+def test_before_anything_is_said_the_precision_is_one():
+    seen = ScoreCurves(bins=10)
+    seen.update(torch.tensor([0.5, 0.2]), torch.tensor([1, 0]))
+    of = seen.curves()
+    assert of["precision"][:5].tolist() == [1.0] * 5 and of["tpr"][:5].tolist() == [0.0] * 5
+    assert of["precision"].tolist()[5:] == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5]
+
+
 def test_under_imbalance_the_roc_looks_fine_and_the_precision_does_not():
     generator = torch.Generator().manual_seed(0)
     scores = torch.cat([torch.randn(20, generator=generator) + 2.5, torch.randn(20_000, generator=generator)])
@@ -353,6 +376,8 @@ def test_without_processes_reduce_does_nothing_and_reset_forgets():
     (lambda: match_regions(torch.zeros(4, 4), torch.zeros(4, 4), connectivity=6), "connectivity to be one of 4, 8"),
     (lambda: RegionDetection().update(torch.zeros(1, 4, 4), torch.zeros(1, 1, 4, 4)), "expected masks"),
     (lambda: RegionDetection().update(torch.rand(1, 4, 4), torch.zeros(1, 4, 4)), "a mask of 0 and 1, got other numbers"),
+    (lambda: overlap_per_picture(torch.zeros(1, 2, 2).long(), torch.full((1, 2, 2), 255)), r"0 and 1, got \[255\] in the target"),
+    (lambda: BoundaryF().update(torch.rand(1, 4, 4), torch.zeros(1, 4, 4)), "threshold probabilities first"),
     (lambda: BoundaryF(-1), "a tolerance of at least 0"), (lambda: BoundaryF().update(torch.zeros(4, 4), torch.zeros(4, 4)), "two masks"),
     (lambda: psnr(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 5)), "two pictures of one shape"),
     (lambda: psnr(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4), data_range=0), "data_range above 0"),
@@ -362,6 +387,8 @@ def test_without_processes_reduce_does_nothing_and_reset_forgets():
     (lambda: roc_curve(torch.rand(3), torch.ones(4)), "as many scores as labels"),
     (lambda: roc_curve(torch.tensor([math.nan, 1.0]), torch.tensor([0, 1])), "got NaN"),
     (lambda: ScoreCurves().update(torch.tensor([1.5]), torch.tensor([1])), r"probabilities in \[0, 1\], got 1.5 to 1.5"),
+    (lambda: roc_curve(torch.rand(3), torch.tensor([0, 1, -100])), r"labels 0 and 1, got \[-100, 0, 1\]; leave ignored"),
+    (lambda: ScoreCurves().update(torch.rand(3), torch.tensor([0, 1, -100])), "labels 0 and 1"),
     (lambda: ScoreCurves(0), "bins to be an integer"),
 ])
 def test_bad_arguments_are_named(call, words):

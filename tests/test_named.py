@@ -359,6 +359,12 @@ def test_cifar10(sets, tmp_path):
     assert len(Server.asked) == 1                                           # one download for both splits
 
 
+def test_what_is_unpacked_needs_its_archive_no_more(sets, tmp_path):
+    load_named("cifar10", tmp_path, progress=False)
+    (tmp_path / "cifar10" / "cifar-10-binary.tar.gz").unlink()
+    assert len(load_named("cifar10", tmp_path, fetch=False)) == 15
+
+
 def test_kvasir_seg(sets, tmp_path):
     parts = [load_named("kvasir_seg", tmp_path, split) for split in ("train", "val", "test")]
     assert [len(part) for part in parts] == [16, 2, 2]

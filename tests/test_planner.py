@@ -181,6 +181,26 @@ def test_the_plan_trains():
     assert tuple(item["image"].shape) == (1, *planned.patch) and tuple(item["mask"].shape) == planned.patch
 
 
+def test_whole_pictures_of_any_size_are_held_out():
+    """Padded to what the depth can divide, and no score counts the padding."""
+    from dlnotes.metrics import ConfusionMatrix
+    from dlnotes.training import fit
+
+    class Cut(Samples):
+        def __getitem__(self, index):
+            item = super().__getitem__(index)
+            h, w = 47 + 3 * index, 64 - 5 * index
+            return {**item, "image": item["image"][:, :h, :w], "mask": item["mask"][:h, :w]}
+
+    planned, seen = plan(fingerprint(Samples()), 32 * MIB), ConfusionMatrix(2)
+    held_out = planned.held_out(Cut("held-out", 4, planned.transform(training=False)))
+    assert all(side % 2**planned.depth == 0 for batch in held_out for side in batch["image"].shape[2:])
+    result = fit(planned.build(), Samples("train", 8, planned.transform()), val=held_out, metrics=seen, epochs=1,
+                 progress=False, **planned.fit_arguments())
+    assert int(seen.matrix.sum()) == sum((47 + 3 * i) * (64 - 5 * i) for i in range(4))
+    assert 0 < result.history[0]["val_loss"] < 3
+
+
 def test_normalisation_by_picture_and_by_the_data_set():
     image = torch.rand(3, 20, 30) * 100 + 7
     alone = PlanTransform(None)({"image": image, "mask": None})["image"]

@@ -112,6 +112,14 @@ def test_a_time_limit_stops_with_a_checkpoint_and_the_next_session_goes_on(tmp_p
     assert same(tmp_path / "whole", tmp_path / "parts")
 
 
+def test_a_time_limit_at_the_end_of_an_epoch_does_not_begin_the_next(tmp_path, monkeypatch):
+    updates = iter(range(10**6))                                            # 4 in an epoch; the clock counts them
+    monkeypatch.setattr(sys.modules["dlnotes.training.loop"], "monotonic", lambda: next(updates))
+    monkeypatch.setattr(sys.modules["dlnotes.training.fit"], "monotonic", lambda: 0)
+    result, _ = go(tmp_path / "run", time_limit=2.5, checkpoint_every=None)
+    assert result.updates == 4 and len(result.history) == 1 and not result.finished
+
+
 def test_a_time_limit_needs_a_folder_and_a_positive_number():
     with pytest.raises(ValueError, match="expected a folder for .* time_limit"):
         go(None, time_limit=60, checkpoint_every=None)
@@ -189,6 +197,8 @@ def test_more_epochs_go_on_where_the_run_ended(tmp_path):
     go(tmp_path / "run", epochs=5)
     assert same(tmp_path / "run", tmp_path / "long")
     assert [json.loads(line)["epochs"] for line in (tmp_path / "run" / "sessions.jsonl").read_text().splitlines()] == [5]
+    result, _ = go(tmp_path / "run", epochs=2)                      # fewer: it is finished, with all that there is
+    assert result.finished and len(result.history) == 5
     go(tmp_path / "bent", epochs=2, schedule="cosine")
     with pytest.raises(ValueError, match="got epochs: 2 -> 5; "):           # the cosine would bend elsewhere
         go(tmp_path / "bent", epochs=5, schedule="cosine")

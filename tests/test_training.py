@@ -18,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.optim.lr_scheduler import StepLR
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset, WeightedRandomSampler
 
 from dlnotes import optim
 from dlnotes.checkpoints import load_weights
+from dlnotes.data import Augmented as Drawn
 from dlnotes.metrics import ConfusionMatrix
 from dlnotes.training import EMA, EpochLoader, NonFiniteLoss, evaluate, find_non_finite, fit, loop, read_log
 from dlnotes.training.sampler import sample_seed
@@ -160,6 +161,15 @@ def test_the_average_is_evaluated_kept_and_handed_back(tmp_path):
     assert result.best_epoch == 2 and torch.equal(weights(fresh), weights(model))
 
 
+def test_the_average_of_a_network_takes_its_running_statistics_as_they_are():
+    norm = nn.BatchNorm1d(2)
+    average = EMA(norm, 0.9)
+    norm(torch.randn(8, 2) + 5)
+    average.update(norm)
+    assert all(torch.equal(a, b) for a, b in zip(average.module.buffers(), norm.buffers()))
+    assert norm.num_batches_tracked == 1 and norm.running_mean.abs().min() > 0.1
+
+
 def test_an_average_is_the_weighted_sum_of_all_that_it_saw():
     model = nn.Linear(1, 1, bias=False).double()
     nn.init.constant_(model.weight, 5.0)
@@ -277,6 +287,33 @@ def test_reading_does_not_disturb_the_callers_generators():
 
 def test_seeds_of_the_samples_of_an_epoch_are_all_different():
     assert len({sample_seed(0, 3, i) for i in range(50_000)}) == 50_000
+
+
+def draw(item: dict) -> dict:
+    return {**item, "image": torch.rand(1)}
+
+
+class Blank(Dataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return {"image": torch.zeros(1), "label": index}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_data_set_with_seeds_of_its_own_is_told_the_epoch(workers):
+    """Augmented, Degraded and the folders seed every sample themselves: without the epoch, all epochs would be alike."""
+    inside = Subset(Drawn(Blank(), draw, seed=7), range(5))
+    loader = EpochLoader(ConcatDataset([inside, Blank()]), batch_size=11, num_workers=workers)
+
+    def seen(epoch: int) -> list[float]:
+        return next(iter(loader.batches(epoch))).content["image"][:5, 0].tolist()
+
+    epochs = [seen(epoch) for epoch in range(3)]
+    assert len({x for drawn in epochs for x in drawn}) == 15
+    assert [seen(2), seen(0)] == [epochs[2], epochs[0]]
+    loader.close()
 
 
 def test_a_loaders_own_sampler_is_kept():
@@ -594,11 +631,13 @@ def go(folder):
     augmented = network()
     fit(augmented, Augmented(), loss=F.cross_entropy, epochs=1, batch_size=4, optimizer=SGD, lr=0.01, progress=False)
     again = evaluate(model, points(9, seed=1), metrics=ConfusionMatrix(2))
+    normed = torch.nn.Sequential(torch.nn.BatchNorm1d(4), network()).double()
+    fit(normed, points(16), loss=F.cross_entropy, epochs=1, val=points(9, seed=1), batch_size=8, progress=False)
     import torch.distributed as dist
     rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     with open(f"{{folder}}-{{processes}}-{{rank}}.json", "w") as file:
         json.dump({{"weights": weights(model).tolist(), "augmented": weights(augmented).tolist(), "history": result.history,
-                   "again": again}}, file)
+                   "again": again, "statistics": normed[0].running_mean.tolist()}}, file)
 
 def stop_and_go(folder):
     "A run of two processes that stops in both, goes on, and equals one that was not stopped."
@@ -650,8 +689,9 @@ def alone(tmp_path_factory):
 
 
 def assert_the_same(folder, name, alone):
-    for rank in (0, 1):
-        got = json.loads((folder / f"{name}-2-{rank}.json").read_text())
+    ranks = [json.loads((folder / f"{name}-2-{rank}.json").read_text()) for rank in (0, 1)]
+    assert ranks[0]["statistics"] == ranks[1]["statistics"]                 # each saw other samples; the main process's count
+    for got in ranks:
         assert got["weights"] == pytest.approx(alone["weights"], rel=0, abs=1e-12)
         assert got["augmented"] == pytest.approx(alone["augmented"], rel=0, abs=1e-12)
         assert got["again"] == alone["again"]

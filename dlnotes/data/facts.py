@@ -58,6 +58,8 @@ def picture_facts(path: Path) -> Facts:
         deep = picture.mode in _DEPTH and picture.mode != "1"
         if deep:
             pixels = np.array(picture).astype(np.float32)                                   # h w
+            if not np.isfinite(pixels).all():
+                return Facts(path, error="NaN or infinite pixels, which no training survives")
             grey = _grey(pixels)
         else:
             picture = _on_white(picture).convert("RGB")

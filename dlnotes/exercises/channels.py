@@ -54,6 +54,8 @@ def _se_gates(answer):
         z = x.mean((2, 3))
         score = F.relu(z @ w1.T) @ w2.T
         got = _call(answer, x, w1, w2)
+        if _close(got, torch.sigmoid(score)):
+            continue
         if _close(got, score):
             raise Hint("These are the scores. A sigmoid makes them gates between 0 and 1.")
         if _close(got, torch.sigmoid(z @ w1.T @ w2.T)):

@@ -27,7 +27,7 @@ def roc_curve(scores: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor,
         Three tensors (k + 1,), k the number of different scores. The first threshold is infinite: nothing is positive.
 
     Raises:
-        ValueError: if shapes differ, a score is NaN, or one of the two labels does not occur.
+        ValueError: if shapes differ, a score is NaN, a label is neither 0 nor 1, or one of the two does not occur.
 
     >>> fpr, tpr, _ = roc_curve(torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1, 0, 1]))
     >>> fpr.tolist(), tpr.tolist()
@@ -111,11 +111,14 @@ class ScoreCurves(Metric):
         """Count a batch of probabilities in [0, 1] and labels 0 or 1, of one shape.
 
         Raises:
-            ValueError: if shapes differ, or a score is not in [0, 1].
+            ValueError: if shapes differ, a score is not in [0, 1], or a label is neither 0 nor 1.
         """
         if scores.shape != labels.shape:
             raise ValueError(f"ScoreCurves: expected as many scores as labels, got {tuple(scores.shape)} and "
                              f"{tuple(labels.shape)}; squeeze an axis of size 1")
+        if ((labels != 0) & (labels != 1)).any():
+            raise ValueError(f"ScoreCurves: expected labels 0 and 1, got {labels.unique().tolist()[:5]}; leave ignored pixels "
+                             "out, scores[labels >= 0] and labels[labels >= 0]")
         if scores.numel() and not (scores.min() >= 0 and scores.max() <= 1):
             raise ValueError(f"ScoreCurves: expected probabilities in [0, 1], got {scores.min():.3g} to {scores.max():.3g}; "
                              "apply torch.sigmoid to logits")

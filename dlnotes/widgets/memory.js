@@ -5,13 +5,18 @@ const MOST = 1024, GIB = 2 ** 20; // the table counts KiB
 const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
 const keyOf = (s) => `${s.model} ${s.size} ${s.optimizer} ${+s.autocast} ${+s.checkpointing}`;
 
-/** KiB of the five parts on straight lines between (and beyond) the batches of the table. */
+/** KiB of the five parts on straight lines between (and beyond) the batches of the table; see lookup in memory.py. */
 function lookup(table, batches, s, batch = s.batch) {
-  const rows = table[keyOf(s)];
+  const rows = table[keyOf(s)], last = batches.length - 2;
+  const line = (k) => {
+    const t = (batch - batches[k]) / (batches[k + 1] - batches[k]);
+    return rows[k].map((a, i) => (1 - t) * a + t * rows[k + 1][i]);
+  };
   let k = 0;
-  while (k < batches.length - 2 && batch >= batches[k + 1]) k++;
-  const t = (batch - batches[k]) / (batches[k + 1] - batches[k]);
-  return rows[k].map((a, i) => (1 - t) * a + t * rows[k + 1][i]);
+  while (k < last && batch >= batches[k + 1]) k++;
+  if (batch === batches[k] || k === 0 || k === last) return line(k);
+  const left = line(k - 1), right = line(k + 1); // the peak moves from one line to the other in between
+  return sum(left) >= sum(right) ? left : right;
 }
 
 /** The largest batch whose peak is within the budget (GiB); 0 if none is. */
@@ -66,7 +71,7 @@ function render({ model, el }) {
   pull();
   let width = 0;
 
-  const canvas = kit.el("canvas", { tabindex: "0", role: "slider", "aria-label": "Batch, and the memory that it takes", "aria-valuemin": 1, "aria-valuemax": batches.at(-1) });
+  const canvas = kit.el("canvas", { tabindex: "0", role: "slider", "aria-label": "Batch, and the memory that it takes", "aria-valuemin": 1, "aria-valuemax": model.get("shown") });
   const legend = kit.el("div", { class: "dln-memory-legend" },
     ...PARTS.map((name, i) => kit.el("span", { class: `dln-memory-key dln-memory-${i}`, text: name })),
     kit.el("span", { class: "dln-memory-key dln-memory-budget", text: "budget" }));
@@ -85,7 +90,7 @@ function render({ model, el }) {
   }
   const pick = {
     model: kit.select({ label: "Network", value: s.model, options: Object.keys(sizes).map((name) => [name, name]), onchange: (v) => change({ model: v }) }),
-    batch: kit.slider({ label: "Batch", min: 1, max: batches.at(-1), value: s.batch, oninput: (v) => change({ batch: v }) }),
+    batch: kit.slider({ label: "Batch", min: 1, max: model.get("shown"), value: s.batch, oninput: (v) => change({ batch: v }) }),
     optimizer: kit.choice({ label: "Optimizer", value: s.optimizer, options: [["sgd", "SGD"], ["momentum", "momentum"], ["adamw", "AdamW"]], onchange: (v) => change({ optimizer: v }) }),
     autocast: kit.toggle({ label: "Mixed precision", value: s.autocast, onchange: (v) => change({ autocast: v }) }),
     checkpointing: kit.toggle({ label: "Checkpointing", value: s.checkpointing, onchange: (v) => change({ checkpointing: v }) }),
@@ -154,7 +159,7 @@ function render({ model, el }) {
     const fit = largest(table, batches, s), list = remedies(table, batches, s), room = s.budget * GIB - total;
     const lines = [`batch ${s.batch}: ${gib(total)} of ${s.budget} GiB, ${room >= 0 ? `${gib(room)} to spare` : `${gib(-room)} too much`}`,
       PARTS.map((name, i) => `${name} ${gib(parts[i])}`).join(", "),
-      fit ? `largest batch that fits: ${fit}${fit >= MOST ? " or more" : fit > batches.at(-1) ? " (on a line beyond the table)" : ""}` : "not even one sample fits",
+      fit ? `largest batch that fits: ${fit}${fit >= MOST ? " or more" : fit > batches[batches.length - 1] ? " (on a line beyond the table)" : ""}` : "not even one sample fits",
       list.length ? `saves most: ${list.map(([words, kib]) => `${words} (${gib(kib)})`).join("; then ")}` : "no remedy of these saves anything"];
     if (answer.error) lines.push(`Python says: ${answer.error}`);
     frame.say(lines.join("\n"));
@@ -164,7 +169,7 @@ function render({ model, el }) {
   }
   const paint = kit.painter(draw);
   const within = (v, lo, hi) => Math.min(Math.max(v, lo), hi);
-  kit.arrows(canvas, (dx, dy) => change(dx ? { batch: within(s.batch + dx, 1, batches.at(-1)) } : { budget: within(s.budget - dy, 1, 96) }));
+  kit.arrows(canvas, (dx, dy) => change(dx ? { batch: within(s.batch + dx, 1, model.get("shown")) } : { budget: within(s.budget - dy, 1, 96) }));
   let scale = 1;
   kit.drag(canvas, (x, y, phase) => { // the budget line follows the finger; the scale stays as it was when the drag began
     if (phase === "start") scale = 1.08 * Math.max(s.budget * GIB, sum(lookup(table, batches, s))) / GIB;

@@ -1,8 +1,8 @@
 """Where the memory of a training step goes, against a budget: the planner's table, and the widget that shows it.
 
-The table in ``memory.json`` was made by :func:`dlnotes.memory.predict` for a GPU, at four batches; the page draws straight lines
+The table in ``memory.json`` was made by :func:`dlnotes.memory.predict` for a GPU, at six batches; the page draws straight lines
 between them. At any one moment the bytes alive grow in a straight line with the batch, and the peak is the highest of these
-lines, so the lines between two batches never lie below the truth. ``python -m dlnotes.widgets.memory`` makes the table again.
+lines. Where it moves from one moment to another between two batches, the lines of both sides are drawn until they meet. ``python -m dlnotes.widgets.memory`` makes the table again.
 """
 
 import io
@@ -24,7 +24,7 @@ from ._base import Widget
 
 __all__ = ["BATCHES", "CHECKPOINTED", "MODELS", "OPTIMIZERS", "PARTS", "MemoryPlanner", "build", "entry", "lookup", "meta_model"]
 
-BATCHES = (1, 4, 16, 64)
+BATCHES = (1, 2, 4, 16, 64, 256)
 MODELS: dict[str, tuple[int, ...]] = {"unet": (256, 512), "resnet50": (224, 448), "vit_b_16": (224, 384), "swin_t": (224, 448)}
 """Networks and the input sizes (pixels a side) that the table holds."""
 CHECKPOINTED = {"unet": ("encoder.*", "bottom", "decoder.*"), "resnet50": ("layer?.*",), "vit_b_16": ("blocks.*",),
@@ -35,6 +35,7 @@ PARTS = ("weights", "gradients", "optimizer state", "activations", "temporary")
 """Weights stand for parameters and buffers; temporary includes the input."""
 
 _FILE = Path(__file__).with_suffix(".json")
+_SHOWN = 64                                                         # largest batch of the slider
 _MOST = 1024                                                        # the page looks for no larger batch
 
 
@@ -90,10 +91,16 @@ def lookup(model: str, size: int, batch: float, optimizer: str, autocast: bool, 
     >>> [round(part / 2**10) for part in lookup("resnet50", 224, 16, "adamw", False, False)][:3]
     [98, 0, 195]
     """
-    rows = _table()[f"{model} {size} {optimizer} {int(autocast)} {int(checkpointing)}"]
-    k = max(i for i in range(len(BATCHES) - 1) if batch >= BATCHES[i] or i == 0)
-    t = (batch - BATCHES[k]) / (BATCHES[k + 1] - BATCHES[k])
-    return [(1 - t) * a + t * b for a, b in zip(rows[k], rows[k + 1])]
+    rows, last = _table()[f"{model} {size} {optimizer} {int(autocast)} {int(checkpointing)}"], len(BATCHES) - 2
+
+    def line(k: int) -> list[float]:
+        t = (batch - BATCHES[k]) / (BATCHES[k + 1] - BATCHES[k])
+        return [(1 - t) * a + t * b for a, b in zip(rows[k], rows[k + 1])]
+
+    k = max(i for i in range(last + 1) if batch >= BATCHES[i] or i == 0)
+    if batch == BATCHES[k] or k in (0, last):
+        return line(k)
+    return max(line(k - 1), line(k + 1), key=sum)                   # the peak moves from one line to the other in between
 
 
 def _largest(budget: float, **settings: Any) -> int:
@@ -134,6 +141,7 @@ class MemoryPlanner(Widget):
     sizes = traitlets.Dict().tag(sync=True)
     blocks = traitlets.Dict().tag(sync=True)
     batches = traitlets.List(list(BATCHES)).tag(sync=True)
+    shown = traitlets.Int(_SHOWN).tag(sync=True)
     model = traitlets.Unicode("resnet50").tag(sync=True)
     size = traitlets.Int(224).tag(sync=True)
     batch = traitlets.Int(32).tag(sync=True)
@@ -152,8 +160,8 @@ class MemoryPlanner(Widget):
         if size not in MODELS[model]:
             raise ValueError(f"MemoryPlanner: expected size of {model} to be one of {', '.join(map(str, MODELS[model]))}, got "
                              f"{size!r}; dlnotes.memory.predict takes any size")
-        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= BATCHES[-1]:
-            raise ValueError(f"MemoryPlanner: expected batch as a whole number from 1 to {BATCHES[-1]}, got {batch!r}; "
+        if not isinstance(batch, int) or isinstance(batch, bool) or not 1 <= batch <= _SHOWN:
+            raise ValueError(f"MemoryPlanner: expected batch as a whole number from 1 to {_SHOWN}, got {batch!r}; "
                              "dlnotes.memory.predict takes any batch")
         if optimizer not in OPTIMIZERS:
             raise ValueError(f"MemoryPlanner: expected optimizer to be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}; "

@@ -210,9 +210,9 @@ function render({ model, el }) {
     bias: "Row of the table for each key", back: "Rolled back: who was asked, at home",
   };
   const MARK = { query: "query", key: "key", yes: "may be asked", no: "same window, forbidden", t0: "0 stayed", t1: "1 from the left",
-    t2: "2 from the top", t3: "3 from both", moved: "has gone round", unit: "numbers: tokens, row by row" };
+    t2: "2 from the top", t3: "3 from both", moved: "has gone round", used: "offsets of this query", unit: "numbers: tokens, row by row" };
   function legend(node, names) {
-    node.replaceChildren(...names.map((name) => kit.el("span", { class: name === "moved" ? "t1" : name },
+    node.replaceChildren(...names.map((name) => kit.el("span", { class: name === "moved" || name === "used" ? "t1" : name },
       name === "unit" ? null : kit.el("i", { "aria-hidden": "true" }), MARK[name])));
   }
   function write() {
@@ -233,7 +233,7 @@ function render({ model, el }) {
       matrix: `Mask of window ${c.window}: a row for each query`, table: `Table of biases: ${by} × ${by} offsets` }[view()];
     legend(legends[0], { cut: ["query", "key", "unit"], roll: ["query", "key", "moved", "unit"], regions: ["query", "t0", "t1", "t2", "t3"],
       mask: ["query", "key", "yes", "no"], bias: ["query", "key", "no"], back: ["query", "key", "yes", "no"] }[s.step]);
-    legend(legends[1], { window: ["query", "key", "unit"], regions: ["query", "key", "unit"], matrix: ["query", "key", "yes"], table: ["key"] }[view()]);
+    legend(legends[1], { window: ["query", "key", "unit"], regions: ["query", "key", "unit"], matrix: ["query", "key", "yes"], table: ["key", "used"] }[view()]);
     const set = (node, max, now, text) => [["min", 0], ["max", max], ["now", now], ["text", text]]
       .forEach(([name, value]) => node.setAttribute(`aria-value${name}`, value));
     set(map, h * w - 1, c.token, `${lines[1]}; ${lines[2]}`);

@@ -15,8 +15,16 @@ from dlnotes import widgets
 pytestmark = pytest.mark.browser
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-CHAPTERS = {path.stem: used for path in sorted(BOOK.glob("*.ipynb"))
-            if (used := sorted({module for name, module in widgets._HOME.items() if re.search(rf"\b{name}\(", path.read_text(encoding="utf-8"))}))}
+IMPORT = re.compile(r"from dlnotes\.widgets import \(?([^)\\\"]+)")
+
+
+def widget_modules(path):
+    """Modules of the widgets that a notebook imports."""
+    names = {part.split(" as ")[0].strip() for found in IMPORT.findall(path.read_text(encoding="utf-8")) for part in found.split(",")}
+    return sorted(widgets._HOME[name] for name in names & set(widgets._HOME))
+
+
+CHAPTERS = {path.stem: used for path in sorted(BOOK.glob("*.ipynb")) if (used := widget_modules(path))}
 SCRIPT_BUDGET, DATA_BUDGET = 150_000, 1_000_000
 
 
