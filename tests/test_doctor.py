@@ -207,14 +207,17 @@ def test_the_driver_is_read_from_nvidia_smi(monkeypatch, tmp_path):
     assert torch_build.driver() is None
 
 
-def test_a_gpu_that_the_build_does_not_serve(monkeypatch):
+@pytest.mark.parametrize(("capability", "built"), [((6, 1), ["sm_75", "sm_90"]), ((8, 9), ["sm_75", "sm_90"]), ((12, 0), ["sm_80", "sm_90"])])
+def test_a_gpu_that_the_build_does_not_serve(monkeypatch, capability, built):
     monkeypatch.setattr(torch_build, "driver", lambda: ("550.1", "12.8"))
     monkeypatch.setattr(torch.version, "cuda", "12.8")
-    for name, value in {"is_available": True, "device_count": 1, "get_device_capability": (6, 1), "get_device_name": "GTX 1080",
-                        "get_arch_list": ["sm_75", "sm_90"]}.items():
+    for name, value in {"is_available": True, "device_count": 1, "get_device_capability": capability, "get_device_name": "GTX 1080",
+                        "get_arch_list": built}.items():
         monkeypatch.setattr(torch.cuda, name, lambda *_, value=value: value)
     found = only(torch_build.build(), "GPU")
-    assert found.severity == "error" and "capability 6.1" in found.text
+    assert found.severity == "error" and f"capability {capability[0]}.{capability[1]}" in found.text
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: [*built, "compute_50"])
+    assert not [f for f in torch_build.build() if f.topic == "GPU"]
 
 
 @pytest.mark.parametrize(("torch_version", "vision", "severity"), [("2.13.0+cpu", "0.28.0+cpu", None), ("2.13.0", "0.19.0", "warning"),

@@ -62,10 +62,23 @@ def build() -> Iterator[Finding]:
         for index in range(torch.cuda.device_count()):
             major, minor = torch.cuda.get_device_capability(index)
             built = torch.cuda.get_arch_list()
-            if built and not any(int(re.sub(r"\D", "", arch)) <= 10 * major + minor for arch in built if arch.startswith("sm_")):
+            if built and not any(serves(arch, (major, minor)) for arch in built):
                 yield Finding("error", "GPU", f"{torch.cuda.get_device_name(index)} has compute capability {major}.{minor}; this build "
                               f"serves {', '.join(built)}", "install a build of torch that serves it")
     yield from torchvision_beside(torch.__version__)
+
+
+def serves(arch: str, capability: tuple[int, int]) -> bool:
+    """Whether code for ``arch`` runs on a GPU: machine code (``sm_80``) within its major version, PTX (``compute_80``) on any later one.
+
+    >>> serves("sm_80", (8, 6)), serves("sm_80", (9, 0)), serves("compute_80", (9, 0)), serves("sm_90", (8, 9))
+    (True, False, True, False)
+    """
+    kind, number = arch.split("_")
+    major, minor = divmod(int(re.sub(r"\D", "", number)), 10)
+    if kind == "compute":
+        return (major, minor) <= capability
+    return major == capability[0] and minor <= capability[1]
 
 
 def torchvision_beside(torch_version: str) -> Iterator[Finding]:

@@ -51,7 +51,7 @@ NEAR_MISSES = {
         (lambda y, m, g: g * m(y), "zeros"),
         (lambda y, m, g: y + g * m(y), "m(y) alone"),
         (lambda y, m, g: g * y + (1 - g) * m(y), "exchanged"),
-        (lambda y, m, g: y, "straight line"),
+        (lambda y, m, g: y + g * g * (m(y) - y), "straight line"),
     ],
     "stitching.strips": [
         (lambda x: _strips(x)[..., 0], "axis of size 1 is missing"),
