@@ -178,6 +178,15 @@ def test_nothing_is_called_real_whose_interval_includes_zero(seed, variants, tes
                                                                        c.verdict == ("better" if c.effect > 0 else "worse"))
 
 
+def test_after_the_first_that_does_not_pass_holm_goes_no_further():
+    """p of 0.03 and 0.04: 0.03 is above 0.05 / 2, so 0.04 is not looked at with 0.05, nor is its interval drawn there."""
+    scores = {"base": [0.0] * 5, **{name: [mean + x for x in (-2, -1, 0, 1, 2)] for name, mean in (("a", 2.33), ("b", 2.12))}}
+    found = compare(scores, "base")
+    assert [round(c.p, 2) for c in found] == [0.03, 0.04]
+    for c in found:
+        assert c.verdict == "not shown" and c.difference.level == 0.975 and c.difference.includes(0)
+
+
 def test_verdicts_give_their_reasons():
     base = [0.70, 0.72, 0.71, 0.73]
     def said(values, **options):
@@ -395,6 +404,15 @@ def gone(pids: list[int]) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_piece_of_a_line_is_cut_off_and_its_cell_runs_again(tmp_path):
+    whole, results = ablate(small_unet, coin, {"SE": SE}, [0, 1], tmp_path).table(), tmp_path / "results.jsonl"
+    lines = results.read_bytes().splitlines(keepends=True)
+    results.write_bytes(b"".join(lines[:-1]) + lines[-1][:20])
+    assert ablate(small_unet, coin, {"SE": SE}, [0, 1], tmp_path).table() == whole
+    assert [json.loads(line)["scores"] for line in results.read_text().splitlines()] == [
+        json.loads(line)["scores"] for line in lines]
 
 
 def test_a_damaged_ledger_is_refused(tmp_path):
