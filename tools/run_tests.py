@@ -14,7 +14,7 @@ WORKERS = str(min(4, os.cpu_count() or 1))
 RUNS = {
     "unit tests": ["tests", "dlnotes", "--doctest-modules", "-m", "not browser", "-n", WORKERS, "--dist", "loadfile"],
     "notebooks": ["--nbval", "book", "-n", WORKERS, "--dist", "loadfile", "--nbval-cell-timeout", "300", "-p", "no:cacheprovider"],
-    "pages and widgets": ["tests/browser", "-m", "browser", "-n", WORKERS, "--dist", "loadfile"],
+    "pages and widgets": ["tests/browser", "-m", "browser", "-n", WORKERS, "--dist", "worksteal"],
 }
 
 
