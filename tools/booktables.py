@@ -125,7 +125,7 @@ class ChapterMap(Directive):
     """``{chaptermap}``: the chapters as boxes with links, each to the right of what it stands on, drawn from ``map.yml``."""
 
     has_content = False
-    box, gap, row = (128, 34), 34, 48
+    box, gap, row = (112, 32), 24, 44
 
     def run(self):
         env = self.state.document.settings.env
@@ -150,7 +150,7 @@ class ChapterMap(Directive):
                 lines.append(f'<path d="M{a + w} {b + h / 2}C{a + w + self.gap * .6} {b + h / 2} {x - self.gap * .6} {y + h / 2} {x} {y + h / 2}"/>')
             boxes.append(f'<a href="{page}.html"><rect x="{x}" y="{y}" width="{w}" height="{h}" rx="5"/><text x="{x + w / 2}" y="{y + h / 2}">'
                          f"{chapter_number(page).removeprefix('appendix ')} {chapter['short']}</text></a>")
-        svg = (f'<div class="dln-map" tabindex="0" role="group" aria-label="Map of the chapters"><svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        svg = (f'<div class="dln-map" tabindex="0" role="group" aria-label="Map of the chapters"><svg viewBox="0 0 {width} {height}" '
                f'xmlns="http://www.w3.org/2000/svg"><g class="dln-map-lines" aria-hidden="true">{"".join(lines)}</g>{"".join(boxes)}</svg></div>')
         return [nodes.raw("", svg, format="html")]
 

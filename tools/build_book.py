@@ -114,6 +114,7 @@ def main() -> None:
     print(f"[1/2] notebooks: {len(due)} to execute, {len(notebooks) - len(due)} unchanged", flush=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    os.environ.setdefault("DLNOTES_PROGRESS", "0")  # no progress bars in stored pages
     with concurrent.futures.ProcessPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         running = {pool.submit(execute, str(path), str(executed[path])): path for path in due}
         for done in concurrent.futures.as_completed(running):

@@ -21,6 +21,7 @@ RUNS = {
 def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    os.environ.setdefault("DLNOTES_PROGRESS", "0")  # no progress bars in stored pages
     begin, failed = time.perf_counter(), []
     for name, arguments in RUNS.items():
         print(f"== {name}", flush=True)
