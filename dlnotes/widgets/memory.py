@@ -89,7 +89,7 @@ def lookup(model: str, size: int, batch: float, optimizer: str, autocast: bool, 
     """KiB of the five ``PARTS`` from the table, on straight lines between (and beyond) its batches.
 
     >>> [round(part / 2**10) for part in lookup("resnet50", 224, 16, "adamw", False, False)][:3]
-    [98, 0, 195]
+    [98, 65, 195]
     """
     rows, last = _table()[f"{model} {size} {optimizer} {int(autocast)} {int(checkpointing)}"], len(BATCHES) - 2
 
