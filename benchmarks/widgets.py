@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 from conftest import FLAGS, find_browser  # noqa: E402
 
-from dlnotes.widgets import AttentionExplorer, SpectrumExplorer, TensorShapes  # noqa: E402
+from dlnotes import widgets  # noqa: E402
+from dlnotes.widgets import AttentionExplorer, TensorShapes  # noqa: E402
 
 ACT = """async ([selector, kind, count]) => {
   const node = document.querySelector(selector), times = [];
@@ -40,12 +41,12 @@ ACT = """async ([selector, kind, count]) => {
   return times.slice(5);
 }"""
 
+FIRST, SLIDER = ".dln-picture [tabindex='0']", ".dln-controls input[type=range]"
 CASES = [
-    ("TensorShapes: walk to the next element", lambda: TensorShapes(shape=(2, 3, 4), names="b h w", steps=["permute(0, 2, 1)", "reshape(2, -1)"]),
-     ".dln-picture [tabindex='0']", "keys", 16),
-    ("AttentionExplorer: next query patch", AttentionExplorer, ".dln-picture [tabindex='0']", "keys", 16),
-    ("AttentionExplorer: temperature", AttentionExplorer, ".dln-controls input[type=range]", "slider", 16),
-    ("SpectrumExplorer 256×256: radius", SpectrumExplorer, ".dln-picture [tabindex='0']", "keys", 33),
+    *((f"{name}: arrow keys", getattr(widgets, name), FIRST, "keys", 33 if name == "SpectrumExplorer" else 16) for name in widgets.__all__),
+    ("TensorShapes: walk through two steps", lambda: TensorShapes(shape=(2, 3, 4), names="b h w", steps=["permute(0, 2, 1)", "reshape(2, -1)"]),
+     FIRST, "keys", 16),
+    ("AttentionExplorer: temperature", AttentionExplorer, SLIDER, "slider", 16),
 ]
 
 
@@ -86,7 +87,10 @@ def main():
             report(name, page.evaluate(ACT, [selector, kind, 85]), target)
             page.close()
         if (ROOT / "_build" / "html" / "index.html").exists():
-            for name in ("intro", "01_tensor_reshaping", "05_attention", "07_fft"):
+            for path in sorted((ROOT / "book").glob("*.ipynb")):
+                if "dlnotes.widgets" not in path.read_text(encoding="utf-8"):
+                    continue
+                name = path.stem
                 first, last = ready(browser, name)
                 print(f"{name + ', 6× CPU throttle: first widget ready':54} {first:6.0f} ms   last {last:6.0f} ms   target 2000 ms")
         browser.close()

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 import torch
+from torch import nn
 
 __all__ = ["check_choice", "check_divisible", "check_input", "check_integers", "check_numbers", "check_probability"]
 
@@ -12,7 +13,7 @@ _REMEDY = {"b c h w": "x.unsqueeze(0) adds a missing batch axis, x.movedim(-1, 1
 
 
 def check_input(owner: str, x: torch.Tensor, axes: str, *, multiple: int = 1, at_least: int = 1,
-                like: torch.Tensor | None = None, **sizes: int) -> None:
+                like: torch.Tensor | nn.Module | None = None, **sizes: int) -> None:
     """A floating tensor with the named axes, some of a fixed size, and h and w that divide.
 
     Args:
@@ -21,7 +22,7 @@ def check_input(owner: str, x: torch.Tensor, axes: str, *, multiple: int = 1, at
         axes: names separated by spaces, such as ``"b c h w"``.
         multiple: height and width must be divisible by it.
         at_least: smallest height and width, in pixels.
-        like: a parameter whose dtype x must have (outside autocast).
+        like: whose dtype x must have (outside autocast): a tensor, or a module, whose first parameter tells.
         **sizes: axis name -> size it must have, such as ``c=64``.
 
     Raises:
@@ -54,6 +55,8 @@ def check_input(owner: str, x: torch.Tensor, axes: str, *, multiple: int = 1, at
     if not x.is_floating_point():
         raise TypeError(f"{owner}: expected a floating-point tensor, got {x.dtype}; convert with x.float(), "
                         "and divide 8-bit pixels by 255")
+    if isinstance(like, nn.Module):
+        like = next(like.parameters())
     if like is not None and x.dtype != like.dtype and (x.device.type == "meta" or not torch.is_autocast_enabled(x.device.type)):
         raise TypeError(f"{owner}: expected {like.dtype}, the dtype of the weights, got {x.dtype}; "
                         f"convert with x.to({like.dtype})")

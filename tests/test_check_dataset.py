@@ -265,7 +265,8 @@ def test_equal_pixels_are_found_in_another_format_and_mode(clean):
 
 def test_real_pictures_alike_and_not(tmp_path):
     """Photographs of scikit-image beside smaller, flatter copies in JPEG: each is found, and no two others are."""
-    data = pytest.importorskip("skimage.data")
+    from skimage import data
+
     names = ("astronaut", "camera", "coffee", "chelsea", "rocket", "brick", "grass", "gravel", "coins", "page")
     for name in names:
         image = Image.fromarray(getattr(data, name)())

@@ -127,7 +127,6 @@ def test_long_shebangs_are_read(tmp_path):
 
 
 def test_kernels_that_start_nothing_or_something_else(monkeypatch, tmp_path):
-    pytest.importorskip("jupyter_client")
     for name, python in (("gone", "/nowhere/bin/python"), ("other", str(script(tmp_path / "bin/python3.9", "#!/bin/sh"))), ("same", sys.executable)):
         folder = tmp_path / "share/kernels" / name
         folder.mkdir(parents=True)

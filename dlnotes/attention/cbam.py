@@ -39,7 +39,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The map (b, c, h, w), each channel times its gate; the gates (b, c) are the output of ``self.gate``."""
-        check_input("ChannelAttention", x, "b c h w", c=self.channels, like=self.fc1.weight)
+        check_input("ChannelAttention", x, "b c h w", c=self.channels, like=self)
         summaries = torch.stack([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))])   # 2 b c
         votes = self.fc2(F.relu(self.fc1(summaries)))                       # 2 b c, the same network for both
         gates = self.gate(votes.sum(dim=0))                                 # b c
@@ -69,7 +69,7 @@ class SpatialAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The map (b, c, h, w), each place times its gate; the gates (b, 1, h, w) are the output of ``self.gate``."""
-        check_input("SpatialAttention", x, "b c h w", like=self.conv.weight)
+        check_input("SpatialAttention", x, "b c h w", like=self)
         if self.training and x.shape[0] * x.shape[2] * x.shape[3] == 1:
             raise ValueError("SpatialAttention: expected more than one place in a batch in training, got one map of 1x1, "
                              "and BatchNorm has nothing to compare it with; use larger maps or batches, or call .eval()")

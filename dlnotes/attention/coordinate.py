@@ -64,7 +64,7 @@ class CoordinateAttention(nn.Module):
             ValueError: if the shape does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("CoordinateAttention", x, "b c h w", c=self.channels, like=self.conv1.weight)
+        check_input("CoordinateAttention", x, "b c h w", c=self.channels, like=self)
         h, w = x.shape[-2:]
         rows = x.mean(dim=3, keepdim=True)                                      # b c h 1, equation 4
         columns = rearrange(x.mean(dim=2), "b c w -> b c w 1")                  # b c w 1, equation 5

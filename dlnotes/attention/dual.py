@@ -50,7 +50,7 @@ class PositionAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x + γ · what each position gathers: (b, channels, h, w) to the same; raises where a size or dtype does not fit."""
-        check_input("PositionAttention", x, "b c h w", c=self.channels, like=self.value.weight)
+        check_input("PositionAttention", x, "b c h w", c=self.channels, like=self)
         q, k, v = (rearrange(layer(x), "b d h w -> b 1 (h w) d") for layer in (self.query, self.key, self.value))
         out = fused_attention(q, k, v, scale=1.0)                                   # b 1 n c
         return x + self.gamma * rearrange(out, "b 1 (h w) c -> b c h w", h=x.shape[2])      # b c h w

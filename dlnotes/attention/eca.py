@@ -59,7 +59,7 @@ class ECA(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The map (b, c, h, w), each channel times its gate; the gates (b, 1, c) are the output of ``self.gate``."""
-        check_input("ECA", x, "b c h w", like=self.conv.weight)
+        check_input("ECA", x, "b c h w", like=self)
         z = x.mean(dim=(2, 3))                                              # b c
         s = self.gate(self.conv(z[:, None]))                                # b 1 c, channels as the axis of a 1-D signal
         return x * s[:, 0, :, None, None]                                   # b c h w

@@ -70,7 +70,7 @@ class MultiHeadAttention(nn.Module):
         """
         context = x if context is None else context
         for name, tensor, width in (("x", x, self.dim), ("context", context, self.dim_context)):
-            check_input(f"MultiHeadAttention, {name}", tensor, "b tokens d", d=width, like=self.q_proj.weight)
+            check_input(f"MultiHeadAttention, {name}", tensor, "b tokens d", d=width, like=self)
         if x.shape[0] != context.shape[0]:
             raise ValueError("MultiHeadAttention: expected x and context with the same batch size, "
                              f"got {tuple(x.shape)} and {tuple(context.shape)}; expand one of them first")

@@ -69,7 +69,7 @@ class NonLocal(nn.Module):
             ValueError: if a size does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("NonLocal", x, "b c h w", c=self.channels, multiple=2 if self.subsample else 1, like=self.g.weight)
+        check_input("NonLocal", x, "b c h w", c=self.channels, multiple=2 if self.subsample else 1, like=self)
         h = x.shape[2]
         keys = self.pool(x)                                                         # b c h w, or b c h/2 w/2
         q, k, v = _tokens(self.theta(x)), _tokens(self.phi(keys)), _tokens(self.g(keys))        # b 1 n d, b 1 m d, b 1 m d

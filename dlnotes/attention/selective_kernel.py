@@ -90,7 +90,7 @@ class SelectiveKernel(nn.Module):
         Raises:
             ValueError: if the shape does not fit, or the batch is a single sample in training.
         """
-        check_input("SelectiveKernel", x, "b c h w", c=self.channels, like=self.attn.fc_reduce.weight)
+        check_input("SelectiveKernel", x, "b c h w", c=self.channels, like=self)
         if self.training and len(x) == 1:
             raise ValueError("SelectiveKernel: expected a batch of at least 2 in training, got 1, and BatchNorm has "
                              "nothing to compare its means with; add samples, or call .eval()")

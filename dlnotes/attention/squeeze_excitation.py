@@ -43,7 +43,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The map (b, c, h, w), each channel times its gate; the gates (b, c) are the output of ``self.gate``."""
-        check_input("SqueezeExcitation", x, "b c h w", c=self.channels, like=self.fc1.weight)
+        check_input("SqueezeExcitation", x, "b c h w", c=self.channels, like=self)
         z = x.mean(dim=(2, 3))                                              # b c, the squeeze, equation 2
         s = self.gate(self.fc2(F.relu(self.fc1(z))))                        # b c, the excitation, equation 3
         return x * s[:, :, None, None]                                      # b c h w, equation 4

@@ -162,7 +162,7 @@ class WindowAttention(nn.Module):
             TypeError: if the dtype is not that of the weights.
         """
         m = self.window_size
-        check_input("WindowAttention", x, "b h w c", c=self.dim, multiple=m, like=self.qkv.weight)
+        check_input("WindowAttention", x, "b h w c", c=self.dim, multiple=m, like=self)
         b, h, w, _ = x.shape
         rows, columns = (0 if side <= m else self.shift for side in (h, w))         # one window has nothing to exchange
         mask = self.bias()                                                          # 1 heads n n

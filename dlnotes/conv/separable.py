@@ -58,7 +58,7 @@ class DepthwiseSeparableConv2d(nn.Module):
         """
         span = self.depthwise.dilation[0] * (self.depthwise.kernel_size[0] - 1) + 1
         check_input("DepthwiseSeparableConv2d", x, "b c h w", c=self.in_channels,
-                    at_least=max(1, span - 2 * self.depthwise.padding[0]), like=self.pointwise.weight)
+                    at_least=max(1, span - 2 * self.depthwise.padding[0]), like=self)
         return self.pointwise(self.depthwise(x))                                # b o h' w'
 
 

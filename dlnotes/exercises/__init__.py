@@ -4,6 +4,6 @@ One module per chapter holds that chapter's checkers. A checker tries an answer 
 from the usual wrong ones, and names the mistake when it recognises one.
 """
 
-from ._core import Hint, Result, check, checkers, exercise, expect_equal
+from ._core import Hint, Result, check, checkers, exercise, expect_equal, expect_number
 
-__all__ = ["Hint", "Result", "check", "checkers", "exercise", "expect_equal"]
+__all__ = ["Hint", "Result", "check", "checkers", "exercise", "expect_equal", "expect_number"]

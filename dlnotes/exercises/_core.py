@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Hint", "Result", "check", "checkers", "exercise", "expect_equal"]
+__all__ = ["Hint", "Result", "check", "checkers", "exercise", "expect_equal", "expect_number"]
 
 _CHECKERS: dict[str, Callable[[Any], str | None]] = {}
 
@@ -94,3 +94,19 @@ def expect_equal(got: Any, expected: torch.Tensor, *, hint: str = "", atol: floa
     difference = (got.detach().to(expected) - expected).abs().max().item() if got.numel() else 0.0
     if not difference <= atol:
         raise Hint(f"The shape is right, the values are not. {hint}".strip())
+
+
+def expect_number(got: Any, what: str) -> float:
+    """The reader's answer as a number; raises :class:`Hint` if it is none.
+
+    Args:
+        got: what the reader's code returned; a tensor of one element counts.
+        what: it should be, for the hint.
+    """
+    if got is None or got is ...:
+        raise Hint("Your function returned nothing yet: replace the ... and return the result.")
+    if isinstance(got, torch.Tensor) and got.numel() == 1:
+        got = got.item()
+    if isinstance(got, bool) or not isinstance(got, (int, float)):
+        raise Hint(f"Expected {what} as a number, got {type(got).__name__}.")
+    return got

@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from ._core import Hint, exercise, expect_equal
+from ._core import Hint, exercise, expect_equal, expect_number
 
 
 def _noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -15,16 +15,6 @@ def _noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> to
 def _same(got, expected: torch.Tensor, atol: float = 1e-6) -> bool:
     return (isinstance(got, torch.Tensor) and got.shape == expected.shape and got.is_complex() == expected.is_complex()
             and torch.allclose(got.detach().to(expected), expected, atol=atol, rtol=1e-4))
-
-
-def _number(got, what: str) -> float:
-    if got is None or got is ...:
-        raise Hint("Your function returned nothing yet: replace the ... and return the result.")
-    if isinstance(got, torch.Tensor) and got.numel() == 1:
-        got = got.item()
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Hint(f"Expected {what} as a number, got {type(got).__name__}.")
-    return got
 
 
 def _grid(h: int, w: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +51,7 @@ def amplitude_phase(answer):
             raise Hint("Your function returned nothing yet: replace the ... and return the result.")
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise Hint(f"Expected a pair (amplitude, phase), got {type(got).__name__}.")
-        a, p = _number(got[0], "the amplitude"), _number(got[1], "the phase")
+        a, p = expect_number(got[0], "the amplitude"), expect_number(got[1], "the phase")
         if math.isclose(a, amplitude * n / 2, rel_tol=1e-3):
             raise Hint("The amplitude is too large by n/2: the sum of cos squared over n samples is n/2.")
         if math.isclose(a, amplitude / 2, rel_tol=1e-3):
@@ -138,7 +128,7 @@ def energy_radius(answer):
     expected = next(R for R in range(30) if power[r <= R].sum() >= 0.6 * power.sum())
     for x_, share, want in [*cases, (rough, 0.6, expected)]:
         before = x_.clone()
-        got = _number(answer(x_, share), "the radius")
+        got = expect_number(answer(x_, share), "the radius")
         if not torch.equal(before, x_):
             raise Hint("Your function changed its input in place: work on a copy.")
         if got == want:
@@ -188,7 +178,7 @@ def full_convolution(answer):
 def alias(answer):
     for k, n, s, want in [(110, 240, 6, 10), (100, 256, 2, 28), (20, 256, 2, 20), (64, 256, 2, 64), (50, 240, 4, 10),
                           (70, 240, 3, 10), (128, 256, 2, 0)]:
-        got = _number(answer(k, n, s), "the frequency")
+        got = expect_number(answer(k, n, s), "the frequency")
         case = f"{k} cycles in {n} samples, stride {s}"
         if got == want:
             continue
@@ -216,7 +206,7 @@ def frequency_l1(answer):
         got = answer(prediction.clone(), target.clone())
         if isinstance(got, torch.Tensor) and got.is_complex():
             raise Hint("The loss is complex, so nothing can minimise it: stack real and imaginary parts first.")
-        value = _number(got, "the loss")
+        value = expect_number(got, "the loss")
         h, w = shape[-2:]
         half = torch.view_as_real(torch.fft.rfft2(prediction - target, norm="ortho")).abs().mean()
         four = torch.fft.fftn(prediction - target, norm="ortho")

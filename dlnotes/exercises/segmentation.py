@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from dlnotes.metrics import match_regions
 
-from ._core import Hint, exercise, expect_equal
+from ._core import Hint, exercise, expect_equal, expect_number
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -16,16 +16,6 @@ def _generator(seed: int) -> torch.Generator:
 
 def _masks(*shape: int, share: float = 0.3, seed: int = 0) -> torch.Tensor:
     return torch.rand(*shape, generator=_generator(seed)) < share
-
-
-def _number(got, what: str) -> float:
-    if got is None or got is ...:
-        raise Hint("Your function returned nothing yet: replace the ... and return the result.")
-    if isinstance(got, torch.Tensor) and got.numel() == 1:
-        got = got.item()
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Hint(f"Expected {what} as a number, got {type(got).__name__}.")
-    return got
 
 
 def _near(got: float, wanted: float, tolerance: float = 1e-4) -> bool:
@@ -42,7 +32,7 @@ def counts(answer):
             raise Hint("Your function returned nothing yet: replace the ... and return the result.")
         if not isinstance(got, (tuple, list)) or len(got) != 4:
             raise Hint(f"Expected four numbers (TP, FP, FN, TN), got {type(got).__name__}.")
-        got = [_number(x, "each count") for x in got]
+        got = [expect_number(x, "each count") for x in got]
         if got == want:
             continue
         if got == [want[0], want[2], want[1], want[3]]:
@@ -78,7 +68,7 @@ def mean_iou(answer):
     said[1], true[1] = False, False                                     # correctly empty
     true[3] = False                                                     # a false alarm on an empty picture
     want = per_picture(said, true, 1.0).mean().item()
-    got = _number(answer(said.clone(), true.clone()), "the mean")
+    got = expect_number(answer(said.clone(), true.clone()), "the mean")
     if math.isnan(got):
         raise Hint("The result is NaN: picture 1 is empty in both masks, and 0 / 0 got into the mean.")
     if not _near(got, want):
@@ -95,7 +85,7 @@ def mean_iou(answer):
             raise Hint("Too much: only a picture that is empty in both masks scores 1. Something said on an empty picture scores 0.")
         raise Hint("Not the mean of the pictures' IoU: intersection over union of each picture, then the mean over pictures.")
     full = _masks(3, 4, 4, seed=5) | True
-    if not _near(_number(answer(full, full), "the mean"), 1.0):
+    if not _near(expect_number(answer(full, full), "the mean"), 1.0):
         raise Hint("Identical masks should score 1.")
     return "Whichever convention you choose for empty pictures, write it next to the number."
 
@@ -111,7 +101,7 @@ def soft_dice(answer):
 
     asked = logits.clone().requires_grad_()
     given = answer(asked, target.clone())
-    got = _number(given, "the loss")
+    got = expect_number(given, "the loss")
     wrong = {
         "That is the Dice coefficient. A loss falls as the overlap grows: return 1 minus it.": 1 - loss(p),
         "You used the logits as if they were probabilities: apply the sigmoid first.": loss(logits[:, 0]),
@@ -141,7 +131,7 @@ def focal(answer):
         bce = F.binary_cross_entropy_with_logits(logits[:, 0], target.double(), reduction="none")
         right = torch.where(target > 0, logits[:, 0].sigmoid(), 1 - logits[:, 0].sigmoid())
         want = ((1 - right) ** gamma * bce).mean()
-        got = _number(answer(logits.clone(), target.clone(), gamma), "the loss")
+        got = expect_number(answer(logits.clone(), target.clone(), gamma), "the loss")
         if _near(got, want.item()):
             continue
         if _near(got, bce.mean().item()):
@@ -154,7 +144,7 @@ def focal(answer):
             raise Hint("That is the sum; take the mean over pixels.")
         raise Hint("The value is wrong: the mean over pixels of -(1 - p)^gamma log p, p the probability of the true class.")
     extreme = torch.full((1, 1, 1, 1), -200.0)
-    got = _number(answer(extreme, torch.ones(1, 1, 1, dtype=torch.long), 2.0), "the loss")
+    got = expect_number(answer(extreme, torch.ones(1, 1, 1, dtype=torch.long), 2.0), "the loss")
     if not _near(got, 200.0, 1e-3):
         raise Hint(f"For a logit of -200 on a foreground pixel the loss is 200; yours is {got:g}. Take log-probabilities from "
                    "binary_cross_entropy_with_logits or logsigmoid: log(sigmoid(-200)) has underflowed.")
@@ -165,7 +155,7 @@ def focal(answer):
 def trivial_loss(answer):
     for share in (0.1, 0.005, 0.5):
         want = -(share * math.log(share) + (1 - share) * math.log(1 - share))
-        got = _number(answer(share), "the loss")
+        got = expect_number(answer(share), "the loss")
         if _near(got, want):
             continue
         if _near(got, -math.log(1 - share)) or _near(got, -(1 - share) * math.log(1 - share)):
@@ -199,7 +189,7 @@ def pd_fa(answer):
             raise Hint("Your function returned nothing yet: replace the ... and return the result.")
         if not isinstance(got, (tuple, list)) or len(got) != 2:
             raise Hint(f"Expected a pair (Pd, Fa), got {type(got).__name__}.")
-        pd, fa = _number(got[0], "Pd"), _number(got[1], "Fa")
+        pd, fa = expect_number(got[0], "Pd"), expect_number(got[1], "Fa")
         if not _near(pd, want[0]):
             if _near(pd, ((s & t).sum() / t.sum()).item()):
                 raise Hint("That is pixel recall. Pd counts targets: matched ones over all true ones.")

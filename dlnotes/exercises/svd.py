@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ._core import Hint, exercise, expect_equal
+from ._core import Hint, exercise, expect_equal, expect_number
 
 
 def _noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -16,16 +16,6 @@ def _noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> to
 def _same(got, expected: torch.Tensor, atol: float = 1e-6) -> bool:
     return (isinstance(got, torch.Tensor) and got.shape == expected.shape and got.is_floating_point()
             and torch.allclose(got.detach().to(expected), expected, atol=atol, rtol=1e-4))
-
-
-def _number(got, what: str) -> float:
-    if got is None or got is ...:
-        raise Hint("Your function returned nothing yet: replace the ... and return the result.")
-    if isinstance(got, torch.Tensor) and got.numel() == 1:
-        got = got.item()
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Hint(f"Expected {what} as a number, got {type(got).__name__}.")
-    return got
 
 
 @exercise("svd.rank_k")
@@ -63,7 +53,7 @@ def smallest_rank(answer):
     cases = [(exact, 0.39, 1), (exact, 0.30, 2), (exact, 0.2, 3)]
     cases += [(rough, t, next(k for k in range(1, 10) if (squares[k:].sum() / squares.sum()).sqrt() <= t)) for t in (0.7, 0.5, 0.2)]
     for x, tolerance, expected in cases:
-        got = _number(answer(x.clone(), tolerance), "the rank")
+        got = expect_number(answer(x.clone(), tolerance), "the rank")
         if got == expected:
             continue
         s = torch.linalg.svdvals(x)
@@ -91,7 +81,7 @@ def break_even(answer):
     for h, w, size in [(512, 512, 1), (512, 512, 4), (100, 4, 1), (3, 8, 1), (100, 30, 2), (3, 4, 4), (27, 10, 1),
                        (480, 640, 2), (3, 3, 1)]:
         expected = (h * w - 1) // (size * (h + w + 1))
-        got = _number(answer(h, w, size), "the rank")
+        got = expect_number(answer(h, w, size), "the rank")
         if got == expected and got == int(got):
             continue
         if got != int(got):
@@ -208,7 +198,7 @@ def split(answer):
 def gain(answer):
     for f, n in [(0.25, 1), (0.125, 1), (0.1, 2), (0.4, 3), (0.5, 1), (0.0, 2)]:
         expected = abs(math.sin(2 * math.pi * f)) ** n
-        got = _number(answer(f, n), "the gain")
+        got = expect_number(answer(f, n), "the gain")
         if math.isclose(got, expected, rel_tol=1e-6, abs_tol=1e-9):
             continue
         wrong = {

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ._core import Hint, exercise, expect_equal
+from ._core import Hint, exercise, expect_equal, expect_number
 
 
 def _noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -15,16 +15,6 @@ def _noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def _classes(n: int, classes: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(classes, (n,), generator=torch.Generator().manual_seed(seed))
-
-
-def _number(got, what: str) -> float:
-    if got is None or got is ...:
-        raise Hint("Your function returned nothing yet: replace the ... and return the result.")
-    if isinstance(got, torch.Tensor) and got.numel() == 1:
-        got = got.item()
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Hint(f"Expected {what} as a number, got {type(got).__name__}.")
-    return got
 
 
 def _same(got, expected: torch.Tensor, atol: float = 1e-8) -> bool:
@@ -36,7 +26,7 @@ def _same(got, expected: torch.Tensor, atol: float = 1e-8) -> bool:
 def updates(answer):
     for samples, batch, epochs, accumulate, drop in [(1000, 50, 8, 1, False), (1003, 50, 2, 1, False), (1003, 50, 2, 1, True),
                                                      (1103, 50, 3, 4, False), (1040, 50, 3, 4, True), (90, 100, 5, 2, False)]:
-        got = _number(answer(samples, batch, epochs, accumulate, drop), "the number of updates")
+        got = expect_number(answer(samples, batch, epochs, accumulate, drop), "the number of updates")
         batches = samples // batch if drop else math.ceil(samples / batch)
         want = epochs * math.ceil(batches / accumulate)
         case = (f"{samples} pictures, batch {batch}, {epochs} epochs, accumulate={accumulate}, drop_last={drop}: expected {want}, "
@@ -65,7 +55,7 @@ def cross_entropy(answer):
         z, t = scale * _noise(b, classes, seed=b), _classes(b, classes, seed=b)
         expected = F.cross_entropy(z, t)
         got = answer(z.clone(), t.clone())
-        value = _number(got, "the loss")
+        value = expect_number(got, "the loss")
         rows = torch.arange(b)
         if math.isclose(value, expected.item(), rel_tol=1e-6):
             continue
@@ -238,7 +228,7 @@ def schedule(answer):
 
     for warmup, total, floor in [(5, 25, 0.0), (4, 20, 0.1), (1, 11, 0.0)]:
         for step in [*range(total + 1), total + 7]:
-            got, want = _number(answer(step, warmup, total, floor), "the factor"), factor(step, warmup, total, floor)
+            got, want = expect_number(answer(step, warmup, total, floor), "the factor"), factor(step, warmup, total, floor)
             if math.isclose(got, want, abs_tol=1e-9):
                 continue
             case = f"Step {step} of warmup={warmup}, total={total}, floor={floor}: expected {want:.4f}, got {got:.4f}."
@@ -307,7 +297,7 @@ def train_step(answer):
             raise Hint("The model was called in eval mode: somebody may have evaluated it before. Call model.train() first.")
         if isinstance(got, torch.Tensor):
             raise Hint("You returned a tensor, which keeps the graph alive: return loss.item().")
-        value = _number(got, "the loss")
+        value = expect_number(got, "the loss")
         now = [p.detach() for p in model.parameters()]
         if all(torch.equal(p, q) for p, q in zip(now, start)):
             raise Hint("The weights have not moved: call optimizer.step() after backward().")
@@ -333,7 +323,7 @@ def train_step(answer):
 @exercise("training.noise_floor")
 def noise_floor(answer):
     for start, lr, steps in [(2.0, 0.1, 0), (0.0, 0.1, 1), (2.0, 0.1, 30), (5.0, 0.5, 4), (3.0, 0.01, 100)]:
-        got = _number(answer(start, lr, steps), "the expected square")
+        got = expect_number(answer(start, lr, steps), "the expected square")
         q = (1 - lr) ** 2
         mean, variance = start**2 * q**steps, lr**2 * (1 - q**steps) / (1 - q)
         case = f"start {start:g}, lr {lr:g}, {steps} steps: expected {mean + variance:.4f}, got {got:.4f}."

@@ -7,7 +7,7 @@ from einops import rearrange
 from dlnotes.attention.window import relative_position_index, shifted_window_mask
 from dlnotes.conv.cost import multiply_adds
 
-from ._core import Hint, exercise, expect_equal
+from ._core import Hint, exercise, expect_equal, expect_number
 
 
 def _noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -19,20 +19,10 @@ def _same(got, expected: torch.Tensor) -> bool:
             and torch.allclose(got.detach().to(expected), expected, atol=1e-6, rtol=1e-4))
 
 
-def _number(got, what: str) -> float:
-    if got is None or got is ...:
-        raise Hint("Your function returned nothing yet: replace the ... and return the result.")
-    if isinstance(got, torch.Tensor) and got.numel() == 1:
-        got = got.item()
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        raise Hint(f"Expected {what} as a number, got {type(got).__name__}.")
-    return got
-
-
 @exercise("transformers.sequence_length")
 def sequence_length(answer):
     for h, w, p in [(224, 224, 16), (64, 96, 8), (30, 20, 5)]:
-        got, n = _number(answer(h, w, p), "a count"), (h // p) * (w // p)
+        got, n = expect_number(answer(h, w, p), "a count"), (h // p) * (w // p)
         if got == n + 1 and isinstance(got, int):
             continue
         if got == n + 1:
@@ -233,7 +223,7 @@ def cost_ratio(answer):
         if (h, w) == (56, 56):
             with torch.device("meta"):
                 assert multiply_adds(WindowAttention(c, 4, m), torch.empty(1, h, w, c)) == local
-        got = _number(answer(h, w, c, m), "a ratio")
+        got = expect_number(answer(h, w, c, m), "a ratio")
         wrong = {
             local / full: "Upside down: global over windowed, above 1.",
             n / m**2: "That is the ratio of the scores alone. The four matrices cost the same in both.",

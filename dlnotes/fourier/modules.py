@@ -104,7 +104,7 @@ class DualDomainAttention(nn.Module):
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         """Attend over the channels of ``u`` (b, c, h, w). Raises TypeError or ValueError if it is not such a tensor."""
-        check_input("DualDomainAttention", u, "b c h w", c=self.space.in_channels, like=self.space.weight)
+        check_input("DualDomainAttention", u, "b c h w", c=self.space.in_channels, like=self)
         f1 = (self.frequency(u.mean((-2, -1), keepdim=True)) * u).abs()          # b c h w
         f2 = self.space(f1.mean((-2, -1), keepdim=True)) * f1                    # b c h w
         return self.gate(f2)

@@ -41,7 +41,7 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Pool ``x`` (b, channels, h, w). Raises TypeError or ValueError if it does not fit, or alone in training."""
-        check_input("PyramidPooling", x, "b c h w", like=self.levels[0][1].weight, c=self.channels)
+        check_input("PyramidPooling", x, "b c h w", like=self, c=self.channels)
         if 1 in self.bins:
             _check_batch("PyramidPooling", self, x)
         size = x.shape[-2:]
@@ -77,7 +77,7 @@ class ASPP(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Look around ``x`` (b, channels, h, w). Raises TypeError or ValueError if it does not fit, or alone in training."""
-        check_input("ASPP", x, "b c h w", like=self.pixel[0].weight, c=self.channels)
+        check_input("ASPP", x, "b c h w", like=self, c=self.channels)
         _check_batch("ASPP", self, x)
         whole = self.whole(x).expand(-1, -1, *x.shape[-2:])         # b out h w, one value everywhere
         views = [self.pixel(x), *(atrous(x) for atrous in self.atrous), whole]

@@ -37,6 +37,6 @@ class AttentionFusion(nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Fuse two maps. Raises TypeError or ValueError unless they are of one shape (b, channels, h, w) and dtype."""
-        check_pair("AttentionFusion", x, y, self.channels, like=self.attend.q_proj.weight)
+        check_pair("AttentionFusion", x, y, self.channels, like=self)
         found = self.attend(to_tokens(x), to_tokens(y))             # b (h w) c
         return x + to_map(found, *x.shape[-2:])                     # b c h w

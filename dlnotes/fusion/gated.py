@@ -40,7 +40,7 @@ class GatedFusion(nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Fuse two maps. Raises TypeError or ValueError unless they are of one shape (b, channels, h, w) and dtype."""
-        check_pair("GatedFusion", x, y, self.channels, like=self.gate[0].weight)
+        check_pair("GatedFusion", x, y, self.channels, like=self)
         g = self.gate(torch.cat([x, y], dim=1))                     # b c h w
         return g * x + (1 - g) * y                                  # b c h w
 
@@ -70,7 +70,7 @@ class GRUFusion(nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Read y into x. Raises TypeError or ValueError unless they are of one shape (b, channels, h, w) and dtype."""
-        check_pair("GRUFusion", x, y, self.channels, like=self.from_state.weight)
+        check_pair("GRUFusion", x, y, self.channels, like=self)
         state_r, state_z, state_n = self.from_state(x).chunk(3, dim=1)          # b c h w each, from b 3c h w
         input_r, input_z, input_n = self.from_input(y).chunk(3, dim=1)          # b c h w each
         r = self.reset(state_r + input_r)                           # b c h w

@@ -51,7 +51,7 @@ class HyperFusion(nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Fuse two maps. Raises TypeError or ValueError unless they are of one shape (b, channels, h, w) and dtype."""
-        check_pair("HyperFusion", x, y, self.channels, like=self.look.weight)
+        check_pair("HyperFusion", x, y, self.channels, like=self)
         both = torch.cat([x, y], dim=1)                                                                 # b 2c h w
         kernels = rearrange(self.kernels(both), "b c k l -> (b c) 1 k l")
         maps = rearrange(both, "b c h w -> 1 (b c) h w")            # one group for each channel of each sample

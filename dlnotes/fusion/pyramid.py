@@ -67,7 +67,7 @@ class FPN(nn.Module):
             raise ValueError(f"FPN: expected {len(self.channels)} maps, one for each of its channels {self.channels}, got "
                              f"{len(maps)}; spread a list with fpn(*maps)")
         for i, (x, c) in enumerate(zip(maps, self.channels)):
-            check_input("FPN", x, "b c h w", c=c, like=self.lateral[i].weight)
+            check_input("FPN", x, "b c h w", c=c, like=self)
             finer = maps[max(i - 1, 0)]
             halved = all(abs(2 * side - whole) <= 1 for side, whole in zip(x.shape[-2:], finer.shape[-2:]))
             if i and not halved or len(x) != len(finer):

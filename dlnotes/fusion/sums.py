@@ -54,7 +54,7 @@ class ConcatFusion(nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Fuse two maps. Raises TypeError or ValueError unless they are of one shape (b, channels, h, w) and dtype."""
-        check_pair("ConcatFusion", x, y, self.channels, like=self.mix.weight)
+        check_pair("ConcatFusion", x, y, self.channels, like=self)
         return self.mix(torch.cat([x, y], dim=1))                   # b c h w, from b 2c h w
 
 
@@ -112,5 +112,5 @@ class CascadeFusion(nn.Module):
 
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Fuse two maps. Raises TypeError or ValueError unless they are of one shape (b, channels, h, w) and dtype."""
-        check_pair("CascadeFusion", x, y, self.channels, like=self.fine[0].weight)
+        check_pair("CascadeFusion", x, y, self.channels, like=self)
         return F.relu(self.fine(x) + self.coarse(y))                # b c h w

@@ -96,7 +96,7 @@ class GATLayer(nn.Module):
         Raises:
             TypeError, ValueError: if a shape, dtype or device does not fit.
         """
-        check_input("GATLayer", x, "b n c", like=self.linear.weight, c=self.linear.in_features)
+        check_input("GATLayer", x, "b n c", like=self, c=self.linear.in_features)
         check_adjacency("GATLayer", adjacency, x.shape[1], like=x)
         h = rearrange(self.linear(x), "b n (heads d) -> b heads n d", heads=self.heads)
         asking = einsum(h, self.asking, "b heads n d, heads d -> b heads n")

@@ -104,7 +104,7 @@ class GCN(nn.Module):
 
     def forward(self, x: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
         """Scores of the nodes ``x`` (b, n, in_features); arguments and errors as :meth:`GCNLayer.forward`."""
-        check_input("GCN", x, "b n c", like=self.conv1.weight, c=self.conv1.weight.shape[0])
+        check_input("GCN", x, "b n c", like=self, c=self.conv1.weight.shape[0])
         x = F.dropout(x, self.dropout, self.training)               # b n in
         x = F.relu(self.conv1(x, adjacency))                        # b n hidden
         x = F.dropout(x, self.dropout, self.training)               # b n hidden

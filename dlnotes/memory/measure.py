@@ -24,7 +24,7 @@ from .checkpointing import checkpoint_blocks
 from .parts import Memory
 from .step import check_request, describe, forward, make_optimizer, mean_square
 
-__all__ = ["measure"]
+__all__ = ["measure", "quiet_profiler"]
 
 _PHASES = ("forward", "backward", "optimizer step")
 
@@ -118,14 +118,14 @@ def _on_cuda(work, device: str) -> tuple[int, str, int]:
 def _on_cpu(work, device: str) -> tuple[int, str, int]:
     """The same from the profiler's trace."""
     seen = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
-    with _quiet():
+    with quiet_profiler():
         seen.start()
     try:
         for phase, run in work:
             with record_function(f"dlnotes: {phase}"):
                 run()
     finally:
-        with _quiet():
+        with quiet_profiler():
             seen.stop()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
@@ -144,7 +144,7 @@ def _on_cpu(work, device: str) -> tuple[int, str, int]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_profiler() -> Iterator[None]:
     """Nothing on stderr: the profiler announces itself there, below Python, and a notebook would show it."""
     try:
         sys.stderr.flush()

@@ -120,7 +120,7 @@ class ACMUNet(nn.Module):
             ValueError: if the shape does not fit, or in training b is 1.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("ACMUNet", x, "b c h w", c=self.in_channels, multiple=self.multiple, like=self.deconv2.weight)
+        check_input("ACMUNet", x, "b c h w", c=self.in_channels, multiple=self.multiple, like=self)
         size = x.shape[2:]
         c1 = self.layer1(self.stem(x))                                      # b c h w, with the strided stem h/4 w/4
         c2 = self.layer2(c1)                                                # b 2c h/2 w/2

@@ -123,7 +123,7 @@ class CAMixerSR(nn.Module):
         Raises:
             ValueError: if the pictures have another shape.
         """
-        check_input("CAMixerSR", x, "b c h w", c=self.in_channels, at_least=self.window_size // 2 + 1, like=self.head.weight)
+        check_input("CAMixerSR", x, "b c h w", c=self.in_channels, at_least=self.window_size // 2 + 1, like=self)
         h, w = x.shape[2:]
         padded, _ = pad_to_multiple(x, self.window_size, mode="reflect")                    # b in_channels h' w'
         shallow = self.head(padded)                                                         # b c h' w'

@@ -85,7 +85,7 @@ class SimpleCNN(nn.Module):
             ValueError: if the shape does not fit, or one tiny picture is all that there is to train on.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("SimpleCNN", x, "b c h w", c=self.in_channels, like=next(self.parameters()))
+        check_input("SimpleCNN", x, "b c h w", c=self.in_channels, like=self)
         check_batch(self, x, stride=2 ** (len(self.stages) - 1))
         x = self.stages(x)                                                      # b widths[-1] h/2ⁿ w/2ⁿ
         x = self.flatten(self.mean(x))                                          # b widths[-1]

@@ -132,7 +132,7 @@ class ConvNeXt(nn.Module):
             ValueError: if the shape does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("ConvNeXt", x, "b c h w", c=self.in_channels, multiple=self.multiple, like=self.head.weight)
+        check_input("ConvNeXt", x, "b c h w", c=self.in_channels, multiple=self.multiple, like=self)
         x = self.stages(self.stem(x))                                           # b c h/32 w/32
         x = self.norm(x.mean(dim=(2, 3)))                                       # b c
         return self.head(x)                                                     # b classes

@@ -78,7 +78,7 @@ class DANetHead(nn.Module):
             ValueError: if a size does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("DANetHead", x, "b c h w", c=self.in_channels, like=self.position_in[0].weight)
+        check_input("DANetHead", x, "b c h w", c=self.in_channels, like=self)
         position = self.position_out(self.position(self.position_in(x)))                # b channels h w
         channel = self.channel_out(self.channel(self.channel_in(x)))                    # b channels h w
         return self.classify_sum(position + channel), self.classify_position(position), self.classify_channel(channel)

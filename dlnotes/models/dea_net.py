@@ -107,7 +107,7 @@ class DEANet(nn.Module):
         Raises:
             ValueError: if the pictures have another shape.
         """
-        check_input("DEANet", x, "b c h w", c=self.in_channels, multiple=4, at_least=16, like=self.stem.weight)
+        check_input("DEANet", x, "b c h w", c=self.in_channels, multiple=4, at_least=16, like=self)
         x1 = self.encoder1(self.stem(x))                            # b c1 h w
         x2 = self.down2(x1)                                         # b c2 h/2 w/2
         x3 = self.down3(self.encoder2(x2))                          # b c3 h/4 w/4

@@ -91,7 +91,7 @@ class DNANet(nn.Module):
             ValueError: if the shape does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("DNANet", x, "b c h w", c=self.in_channels, multiple=2 ** (self.rows - 1), like=self.head.weight)
+        check_input("DNANet", x, "b c h w", c=self.in_channels, multiple=2 ** (self.rows - 1), like=self)
         grid = [[] for _ in range(self.rows)]                               # grid[i][j]: output of node (i, j)
         for j in range(self.rows):
             for i in range(self.rows - j):

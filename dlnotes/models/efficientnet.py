@@ -130,7 +130,7 @@ class EfficientNet(nn.Module):
             ValueError: if the shape does not fit, or one small picture is all that there is to train on.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("EfficientNet", x, "b c h w", c=self.in_channels, like=self.classifier.weight)
+        check_input("EfficientNet", x, "b c h w", c=self.in_channels, like=self)
         check_batch(self, x, self.stride)
         x = self.features(fast_layout(x))                                       # b last h/32 w/32
         x = x.mean(dim=(2, 3))                                                  # b last

@@ -101,7 +101,7 @@ class HCANet(nn.Module):
         Raises:
             ValueError, TypeError: if the image has another shape or another dtype than the weights.
         """
-        check_input("HCANet", image, "b c h w", c=self.in_channels, multiple=4, at_least=4, like=self.embed.weight)
+        check_input("HCANet", image, "b c h w", c=self.in_channels, multiple=4, at_least=4, like=self)
         x1 = self.encoder1(self.embed(image))                                           # b c h w
         x2 = self.encoder2(self.down1(x1))                                              # b 2c h/2 w/2
         x3 = self.encoder3(self.down2(x2))                                              # b 4c h/4 w/4

@@ -70,7 +70,7 @@ class HybridSN(nn.Module):
             ValueError: if the shape does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("HybridSN", x, "b c l h w", c=1, l=self.bands, h=self.window, w=self.window, like=self.fc3.weight)
+        check_input("HybridSN", x, "b c l h w", c=1, l=self.bands, h=self.window, w=self.window, like=self)
         x = F.relu(self.conv1(x))                                               # b 8 l-6 h-2 w-2      of 30 25 25: 24 23 23
         x = F.relu(self.conv2(x))                                               # b 16 l-10 h-4 w-4    20 21 21
         x = F.relu(self.conv3(x))                                               # b 32 l-12 h-6 w-6    18 19 19

@@ -64,7 +64,7 @@ class LeNet5(nn.Module):
             ValueError: if the shape does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("LeNet5", x, "b c h w", c=self.in_channels, h=_SIDE, w=_SIDE, like=self.f6.weight)
+        check_input("LeNet5", x, "b c h w", c=self.in_channels, h=_SIDE, w=_SIDE, like=self)
         x = self.s2(torch.tanh(self.c1(x)))                                     # b 6 28 28, then b 6 14 14
         x = self.s4(torch.tanh(self.c3(x)))                                     # b 16 10 10, then b 16 5 5
         x = torch.tanh(self.c5(x)).flatten(1)                                   # b 120 1 1, then b 120
@@ -197,7 +197,7 @@ class LeNet5Original(nn.Module):
             ValueError: if the shape does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("LeNet5Original", x, "b c h w", c=1, h=_SIDE, w=_SIDE, like=self.f6.weight)
+        check_input("LeNet5Original", x, "b c h w", c=1, h=_SIDE, w=_SIDE, like=self)
         x = self.squash1(self.c1(x))                                            # b 6 28 28
         x = self.squash2(self.s2(x))                                            # b 6 14 14
         x = self.squash3(self.c3(x))                                            # b 16 10 10

@@ -61,7 +61,7 @@ class InvertedResidual(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, in_channels, h, w) -> (b, out_channels, ⌈h/stride⌉, ⌈w/stride⌉); raises if the input is another."""
-        check_input("InvertedResidual", x, "b c h w", c=self.in_channels, like=self.project.conv.weight)
+        check_input("InvertedResidual", x, "b c h w", c=self.in_channels, like=self)
         y = super().forward(x)                                                  # b out h/s w/s
         return x + y if self.shortcut else y
 
@@ -103,7 +103,7 @@ class MBConv(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, in_channels, h, w) -> (b, out_channels, ⌈h/stride⌉, ⌈w/stride⌉); raises if the input is another."""
-        check_input("MBConv", x, "b c h w", c=self.in_channels, like=self.project.conv.weight)
+        check_input("MBConv", x, "b c h w", c=self.in_channels, like=self)
         y = super().forward(x)                                                  # b out h/s w/s
         return x + y if self.shortcut else y
 
@@ -145,7 +145,7 @@ class FusedMBConv(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, in_channels, h, w) -> (b, out_channels, ⌈h/stride⌉, ⌈w/stride⌉); raises if the input is another."""
-        check_input("FusedMBConv", x, "b c h w", c=self.in_channels, like=self.expand.conv.weight)
+        check_input("FusedMBConv", x, "b c h w", c=self.in_channels, like=self)
         y = super().forward(x)                                                  # b out h/s w/s
         return x + y if self.shortcut else y
 

@@ -94,7 +94,7 @@ class MobileNetV2(nn.Module):
             ValueError: if the shape does not fit, or one small picture is all that there is to train on.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("MobileNetV2", x, "b c h w", c=self.in_channels, like=self.classifier.weight)
+        check_input("MobileNetV2", x, "b c h w", c=self.in_channels, like=self)
         check_batch(self, x, self.stride)
         x = self.features(fast_layout(x))                                       # b last h/32 w/32
         x = x.mean(dim=(2, 3))                                                  # b last

@@ -133,7 +133,7 @@ class OKNet(nn.Module):
         Raises:
             ValueError: if the pictures have another shape.
         """
-        check_input("OKNet", x, "b c h w", c=self.in_channels, multiple=4, at_least=8, like=self.stem.conv.weight)
+        check_input("OKNet", x, "b c h w", c=self.in_channels, multiple=4, at_least=8, like=self)
         half = x[:, :, ::2, ::2]                                                    # b in_channels h/2 w/2
         quarter = half[:, :, ::2, ::2]                                              # b in_channels h/4 w/4
 

@@ -35,7 +35,7 @@ class PreActBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The block: (b, in_channels, h, w) to (b, out_channels, h/stride, w/stride), sizes rounded up."""
-        check_input(type(self).__name__, x, "b c h w", c=self.in_channels, like=self.conv1.weight)
+        check_input(type(self).__name__, x, "b c h w", c=self.in_channels, like=self)
         active = F.relu(self.bn1(x))                                        # b c h w
         out = self.residual(active)                                         # b c' h/s w/s
         if self.downsample is None:                                         # a plain network

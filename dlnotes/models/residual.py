@@ -77,7 +77,7 @@ class ResidualBlock(nn.Module):
         Returns:
             (b, out_channels, h/stride, w/stride), rounded up.
         """
-        check_input(type(self).__name__, x, "b c h w", c=self.in_channels, like=self.conv1.weight)
+        check_input(type(self).__name__, x, "b c h w", c=self.in_channels, like=self)
         out = self.residual(x)                                              # b c' h/s w/s
         if self.downsample is not None:
             out = out + self.downsample(x)                                  # b c' h/s w/s, equation 2
@@ -175,7 +175,7 @@ class ResidualNetwork(nn.Module):
 
     def _check(self, x: torch.Tensor) -> None:
         owner = type(self).__name__
-        check_input(owner, x, "b c h w", c=self.in_channels, like=self.fc.weight)
+        check_input(owner, x, "b c h w", c=self.in_channels, like=self)
         if self.training and len(x) == 1 and max(x.shape[2:]) <= self.stride:
             raise ValueError(f"{owner}: expected a batch of at least 2 in training for pictures of up to {self.stride} "
                              f"pixels, got {tuple(x.shape)}, whose last map is one pixel, and BatchNorm has nothing to "

@@ -82,7 +82,7 @@ class SplitAttention(nn.Module):
         Raises:
             ValueError: if the shape does not fit, or the batch is a single sample in training.
         """
-        check_input("SplitAttention", x, "b c h w", c=self.channels, like=self.conv.weight)
+        check_input("SplitAttention", x, "b c h w", c=self.channels, like=self)
         if self.training and len(x) == 1:
             raise ValueError("SplitAttention: expected a batch of at least 2 in training, got 1, and BatchNorm has "
                              "nothing to compare its means with; add samples, or call .eval()")

@@ -62,7 +62,7 @@ class SummedPaths(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The block: (b, in_channels, h, w) to (b, out_channels, h/stride, w/stride), sizes rounded up."""
-        check_input("SummedPaths", x, "b c h w", c=self.settings["in_channels"], like=self.bn3.weight)
+        check_input("SummedPaths", x, "b c h w", c=self.settings["in_channels"], like=self)
         out = sum(back(path(x)) for path, back in zip(self.paths, self.back))       # b c' h/s w/s, equation 2
         return F.relu(self.bn3(out) + self.downsample(x))                           # b c' h/s w/s, equation 3
 
@@ -83,7 +83,7 @@ class ConcatenatedPaths(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The block: (b, in_channels, h, w) to (b, out_channels, h/stride, w/stride), sizes rounded up."""
-        check_input("ConcatenatedPaths", x, "b c h w", c=self.settings["in_channels"], like=self.bn3.weight)
+        check_input("ConcatenatedPaths", x, "b c h w", c=self.settings["in_channels"], like=self)
         beside = torch.cat([path(x) for path in self.paths], dim=1)                 # b inner h/s w/s
         return F.relu(self.bn3(self.conv3(beside)) + self.downsample(x))            # b c' h/s w/s
 

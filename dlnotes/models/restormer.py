@@ -113,7 +113,7 @@ class Restormer(nn.Module):
         Raises:
             ValueError, TypeError: if the picture has another shape or another dtype than the weights.
         """
-        check_input("Restormer", picture, "b c h w", c=self.in_channels, multiple=8, at_least=8, like=self.embed.weight)
+        check_input("Restormer", picture, "b c h w", c=self.in_channels, multiple=8, at_least=8, like=self)
         x1 = self.encoder1(self.embed(picture))                                         # b c h w
         x2 = self.encoder2(self.down1(x1))                                              # b 2c h/2 w/2
         x3 = self.encoder3(self.down2(x2))                                              # b 4c h/4 w/4

@@ -59,7 +59,7 @@ class SAFMN(nn.Module):
         Raises:
             ValueError, TypeError: if the picture has another shape or another dtype than the weights.
         """
-        check_input("SAFMN", picture, "b c h w", c=self.in_channels, at_least=self.smallest, like=self.embed.weight)
+        check_input("SAFMN", picture, "b c h w", c=self.in_channels, at_least=self.smallest, like=self)
         x = self.embed(picture)                                             # b dim h w
         x = x + self.blocks(x)                                              # b dim h w
         return self.shuffle(self.output(x))                                 # b in_channels scale·h scale·w

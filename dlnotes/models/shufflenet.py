@@ -123,7 +123,7 @@ class ShuffleNetV2(nn.Module):
             ValueError: if the shape does not fit, or one small picture is all that there is to train on.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input("ShuffleNetV2", x, "b c h w", c=self.in_channels, like=self.classifier.weight)
+        check_input("ShuffleNetV2", x, "b c h w", c=self.in_channels, like=self)
         check_batch(self, x, stride=32)
         x = self.pool(self.stem(fast_layout(x)))                                # b stem h/4 w/4
         x = self.last(self.stages(x))                                           # b last h/32 w/32

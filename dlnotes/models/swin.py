@@ -60,7 +60,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Merge a map (b, h, w, dim) of even height and width: (b, h/2, w/2, 2 dim). Raises where a size does not fit."""
-        check_input("PatchMerging", x, "b h w c", c=self.dim, multiple=2, like=self.reduction.weight)
+        check_input("PatchMerging", x, "b h w c", c=self.dim, multiple=2, like=self)
         x = rearrange(x, "b (h p) (w q) c -> b h w (q p c)", p=2, q=2)                  # b h/2 w/2 4c, rows fastest
         return self.reduction(self.norm(x))                                             # b h/2 w/2 2c
 
@@ -178,7 +178,7 @@ class SwinTransformer(nn.Module):
             TypeError: if the dtype is not that of the weights.
         """
         check_input("SwinTransformer", x, "b c h w", c=self.in_channels, multiple=self.multiple,
-                    like=self.patch_embed.proj.weight)
+                    like=self)
         x = self.patch_embed(x)                                                         # b h/4 w/4 dim
         return self.norm(self.layers(x))                                                # b h/32 w/32 8dim
 

@@ -119,7 +119,7 @@ class UNet(nn.Module):
             ValueError: if the shape does not fit.
             TypeError: if the dtype is not that of the weights.
         """
-        check_input(type(self).__name__, x, "b c h w", c=self.in_channels, at_least=self.smallest, like=self.head.weight)
+        check_input(type(self).__name__, x, "b c h w", c=self.in_channels, at_least=self.smallest, like=self)
         skips = []
         for conv in self.encoder:
             x = conv(x)                                                         # b c h w

@@ -123,7 +123,7 @@ class UNet2015(nn.Module):
         return step * m + offset
 
     def _check(self, x: torch.Tensor) -> None:
-        check_input("UNet2015", x, "b c h w", c=self.in_channels, like=self.head.weight)
+        check_input("UNet2015", x, "b c h w", c=self.in_channels, like=self)
         size = tuple(x.shape[2:])
         fitting = tuple(self.next_size(side) for side in size)
         if size != fitting:

@@ -170,7 +170,7 @@ class VisionTransformer(nn.Module):
         if isinstance(x, torch.Tensor) and (x.ndim != 4 or tuple(x.shape[1:]) != expected):
             raise ValueError(f"VisionTransformer: expected pictures of shape (b, {', '.join(map(str, expected))}), "
                              f"got {tuple(x.shape)}; resize the pictures, or the model with resize_positions(model, (h, w))")
-        check_input("VisionTransformer", x, "b c h w", like=next(self.parameters()))
+        check_input("VisionTransformer", x, "b c h w", like=self)
         x = self.patch_embed(x)                                                 # b n d
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)        # b 1+n d
         x = self.pos_drop(x + self.pos_embed)                                   # b 1+n d

@@ -69,7 +69,7 @@ class CAFM(nn.Module):
         Raises:
             ValueError, TypeError: if x has another shape or another dtype than the weights.
         """
-        check_input("CAFM", x, "b c h w", c=self.channels, like=self.qkv.weight)
+        check_input("CAFM", x, "b c h w", c=self.channels, like=self)
         qkv = self.depthwise(self.qkv(x))                                               # b 3c h w
         return self._global(qkv) + self._local(qkv)                                     # b c h w
 

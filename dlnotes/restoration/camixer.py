@@ -163,7 +163,7 @@ class Predictor(nn.Module):
         Raises:
             ValueError: if the shape does not fit.
         """
-        check_input("Predictor", condition, "b c h w", c=self.condition, multiple=self.window_size, like=self.reduce.weight)
+        check_input("Predictor", condition, "b c h w", c=self.condition, multiple=self.window_size, like=self)
         f = F.leaky_relu(self.norm(self.reduce(condition)), 0.1)                            # b hidden h w
         offsets = 8 * self.offset2(F.leaky_relu(self.offset1(f), 0.1)).tanh()               # b 2 h w, at most 8 pixels
         windows = rearrange(f.mean(dim=1), "b (h i) (w j) -> b (h w) (i j)", i=self.window_size, j=self.window_size)
@@ -221,8 +221,8 @@ class CAMixer(nn.Module):
         Raises:
             ValueError: if shapes do not fit.
         """
-        check_input("CAMixer", x, "b c h w", c=self.channels, multiple=self.window_size, like=self.value.weight)
-        check_input("CAMixer", hint, "b c h w", b=len(x), c=2, h=x.shape[2], w=x.shape[3], like=self.value.weight)
+        check_input("CAMixer", x, "b c h w", c=self.channels, multiple=self.window_size, like=self)
+        check_input("CAMixer", hint, "b c h w", b=len(x), c=2, h=x.shape[2], w=x.shape[3], like=self)
         v = self.value(x)                                                                   # b c h w
         place = window_coordinates(*x.shape[2:], self.window_size, device=x.device, dtype=v.dtype)      # 2 h w
         condition = torch.cat([v, hint, place.expand(len(x), -1, -1, -1)], dim=1)                       # b c+4 h w

@@ -51,5 +51,5 @@ class CCM(nn.Module):
         Raises:
             ValueError, TypeError: if x has another shape or another dtype than the weights.
         """
-        check_input("CCM", x, "b c h w", c=self.channels, like=self.expand.weight)
+        check_input("CCM", x, "b c h w", c=self.channels, like=self)
         return self.project(self.act(self.expand(x)))                       # b c h w

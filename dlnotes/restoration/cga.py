@@ -40,7 +40,7 @@ class ChannelMap(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """A map (b, c, 1, 1) of features (b, c, h, w); raises ValueError where they do not fit."""
-        check_input("ChannelMap", x, "b c h w", c=self.channels, like=self.reduce.weight)
+        check_input("ChannelMap", x, "b c h w", c=self.channels, like=self)
         mean = x.mean(dim=(2, 3), keepdim=True)                     # b c 1 1
         return self.expand(self.act(self.reduce(mean)))             # b c 1 1
 
@@ -58,7 +58,7 @@ class SpatialMap(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """A map (b, 1, h, w) of features (b, c, h, w), both sides of at least 4; raises ValueError where they do not fit."""
-        check_input("SpatialMap", x, "b c h w", at_least=4, like=self.conv.weight)
+        check_input("SpatialMap", x, "b c h w", at_least=4, like=self)
         return self.conv(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1))      # b 1 h w
 
 
@@ -94,7 +94,7 @@ class PixelMap(nn.Module):
             ValueError: if shapes do not fit.
         """
         for each in (x, coarse):
-            check_input("PixelMap", each, "b c h w", c=self.channels, at_least=4, like=self.conv.weight)
+            check_input("PixelMap", each, "b c h w", c=self.channels, at_least=4, like=self)
         _same_shape("PixelMap", x, coarse)
         pairs = torch.stack([x, coarse], dim=2).flatten(1, 2)       # b (c 2) h w: x0 a0 x1 a1 ..., two to a group
         return self.gate(self.conv(pairs))                          # b c h w
@@ -122,7 +122,7 @@ class ContentGuidedAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Weights (b, c, h, w) between 0 and 1 for features of that shape, both sides of at least 4; else ValueError."""
         check_input("ContentGuidedAttention", x, "b c h w", c=self.channel.channels, at_least=4,
-                    like=self.spatial.conv.weight)
+                    like=self)
         coarse = self.channel(x) + self.spatial(x)                  # b c h w = (b c 1 1) + (b 1 h w)
         return self.pixel(x, coarse)                                # b c h w
 
@@ -164,7 +164,7 @@ class CGAFusion(nn.Module):
             ValueError: if shapes do not fit.
         """
         for each in (x, y):
-            check_input("CGAFusion", each, "b c h w", c=self.channels, at_least=4, like=self.conv.weight)
+            check_input("CGAFusion", each, "b c h w", c=self.channels, at_least=4, like=self)
         _same_shape("CGAFusion", x, y)
         total = x + y                                               # b c h w
         w = self.attention(total)                                   # b c h w

@@ -38,7 +38,7 @@ class DEB(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, c, h, w) to (b, c, h, w); raises ValueError where the channels do not fit."""
-        check_input("DEB", x, "b c h w", c=self.channels, like=self.conv2.weight)
+        check_input("DEB", x, "b c h w", c=self.channels, like=self)
         return x + self.conv2(x + F.relu(self.conv1(x)))            # b c h w
 
 
@@ -65,6 +65,6 @@ class DEAB(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, c, h, w) to (b, c, h, w), both sides of at least 4; raises ValueError where they do not fit."""
-        check_input("DEAB", x, "b c h w", c=self.channels, at_least=4, like=self.conv2.weight)
+        check_input("DEAB", x, "b c h w", c=self.channels, at_least=4, like=self)
         r = self.conv2(x + F.relu(self.conv1(x)))                   # b c h w
         return x + self.attention(r) * r                            # b c h w

@@ -105,7 +105,7 @@ class DetailEnhancedConv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, c, h, w) to (b, c, h, w), zeros around the border; raises ValueError where the channels do not fit."""
-        check_input("DetailEnhancedConv", x, "b c h w", c=self.channels, like=self.vanilla.weight)
+        check_input("DetailEnhancedConv", x, "b c h w", c=self.channels, like=self)
         return F.conv2d(x, *self.kernel(), padding=1)                               # b c h w
 
     def fold(self) -> nn.Conv2d:

@@ -55,6 +55,6 @@ class GDFN(nn.Module):
         Raises:
             ValueError, TypeError: if x has another shape or another dtype than the weights.
         """
-        check_input("GDFN", x, "b c h w", c=self.channels, like=self.expand.weight)
+        check_input("GDFN", x, "b c h w", c=self.channels, like=self)
         gate, value = self.depthwise(self.expand(x)).chunk(2, dim=1)        # each b hidden h w
         return self.project(self.gate(gate) * value)                        # b c h w

@@ -79,7 +79,7 @@ class MDTA(nn.Module):
         Raises:
             ValueError, TypeError: if x has another shape or another dtype than the weights.
         """
-        check_input("MDTA", x, "b c h w", c=self.channels, like=self.qkv.weight)
+        check_input("MDTA", x, "b c h w", c=self.channels, like=self)
         qkv = self.depthwise(self.qkv(x))                                               # b 3c h w
         q, k, v = rearrange(qkv, "b (three heads c) h w -> three b heads c (h w)", three=3, heads=self.heads)
         out = transposed_attention(q, k, v, self.temperature)                           # b heads c/heads (h w)

@@ -58,6 +58,6 @@ class MSFN(nn.Module):
         Raises:
             ValueError, TypeError: if x has another shape or another dtype than the weights.
         """
-        check_input("MSFN", x, "b c h w", c=self.channels, like=self.expand.weight)
+        check_input("MSFN", x, "b c h w", c=self.channels, like=self)
         near, middle, far = self.expand(x).chunk(3, dim=1)                              # each b hidden h w
         return self.project(self.gate(self.near(near)) * self.middle(middle) * self.far(far))       # b c h w

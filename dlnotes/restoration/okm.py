@@ -55,7 +55,7 @@ class OmniKernel(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, c, h, w) of any size to (b, c, h, w); raises ValueError where the channels do not fit."""
-        check_input("OmniKernel", x, "b c h w", c=self.channels, like=self.project_in.weight)
+        check_input("OmniKernel", x, "b c h w", c=self.channels, like=self)
         u = F.gelu(self.project_in(x))                                              # b c h w
         large = self.row(u) + self.column(u) + self.square(u)                       # b c h w
         everywhere = self.dual_domain(u)                                            # b c h w

@@ -60,7 +60,7 @@ class SAFM(nn.Module):
         Raises:
             ValueError, TypeError: if x has another shape or another dtype than the weights.
         """
-        check_input("SAFM", x, "b c h w", c=self.channels, at_least=2 ** (self.levels - 1), like=self.mix.weight)
+        check_input("SAFM", x, "b c h w", c=self.channels, at_least=2 ** (self.levels - 1), like=self)
         h, w = x.shape[2:]
         first, *others = x.chunk(self.levels, dim=1)                                    # each b c/levels h w
         seen = [self.depthwise[0](first)]

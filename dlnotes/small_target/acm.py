@@ -68,7 +68,7 @@ class AsymmetricModulation(nn.Module):
             TypeError: if a dtype is not that of the weights.
         """
         for each in (deep, shallow):
-            check_input("AsymmetricModulation", each, "b c h w", c=self.channels, like=self.post[0].weight)
+            check_input("AsymmetricModulation", each, "b c h w", c=self.channels, like=self)
         if deep.shape != shallow.shape:
             raise ValueError(f"AsymmetricModulation: expected two maps of one shape, got {tuple(deep.shape)} and "
                              f"{tuple(shallow.shape)}; resize the deep one first, for example with F.interpolate")

@@ -69,7 +69,7 @@ class CSAM(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Gated features (b, channels, h, w) of features of that shape; raises ValueError where they do not fit."""
-        check_input("CSAM", x, "b c h w", c=self.channels, like=self.sa.conv1.weight)
+        check_input("CSAM", x, "b c h w", c=self.channels, like=self)
         x = x * self.ca(x)                                                  # b c h w
         return x * self.sa(x)                                               # b c h w
 
@@ -109,7 +109,7 @@ class CSAMBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Features (b, out_channels, h, w) of features (b, in_channels, h, w); raises ValueError where they do not fit."""
-        check_input("CSAMBlock", x, "b c h w", c=self.in_channels, like=self.conv1.weight)
+        check_input("CSAMBlock", x, "b c h w", c=self.in_channels, like=self)
         out = self.relu1(self.bn1(self.conv1(x)))                           # b d h w
         out = self.attention(self.bn2(self.conv2(out)))                     # b d h w
         return self.relu2(out + self.shortcut(x) if self.residual else out)

@@ -53,7 +53,7 @@ class LowRankLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map the last axis of ``x`` (b, ..., in_features). Raises TypeError or ValueError if it does not fit."""
         between = [f"n{i}" for i in range(getattr(x, "ndim", 2) - 2)]
-        check_input("LowRankLinear", x, " ".join(["b", *between, "c"]), like=self.up.weight, c=self.in_features)
+        check_input("LowRankLinear", x, " ".join(["b", *between, "c"]), like=self, c=self.in_features)
         return self.up(self.down(x))                                                # b ... out
 
     @classmethod
@@ -111,7 +111,7 @@ class LowRankConv2d(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Convolve ``x`` (b, in_channels, h, w). Raises TypeError or ValueError if it does not fit."""
-        check_input("LowRankConv2d", x, "b c h w", like=self.up.weight, c=self.in_channels)
+        check_input("LowRankConv2d", x, "b c h w", like=self, c=self.in_channels)
         return self.up(self.down(x))                                                # b out h' w'
 
     @classmethod

@@ -198,19 +198,3 @@ def test_the_page_follows_the_theme(widget_page):
     light = page.evaluate(corner)
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"before => String(({corner})()) !== before", arg=",".join(map(str, light)))
-
-
-COUNT = """(() => { window.spent = []; const next = window.requestAnimationFrame;
-  window.requestAnimationFrame = (call) => next((t) => {
-    const start = performance.now(); call(t); spent.push(performance.now() - start); }); })()"""
-
-
-def test_a_step_is_drawn_within_two_frames(widget_page):
-    page = widget_page(BatchNormStatistics(batch=64, step=1))
-    page.evaluate(COUNT)
-    page.keyboard.press("Tab")
-    for _ in range(30):
-        page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(10)
-    spent = sorted(page.evaluate("spent"))
-    assert len(spent) >= 10 and spent[len(spent) // 2] < 33

@@ -223,22 +223,3 @@ def test_with_a_kernel_pictures_and_layers_can_be_asked_for(widget_page, tmp_pat
     page.wait_for_function("document.querySelector('#live').textContent.includes('refused: expected 8 × 8')")
     page.evaluate("""live.state.captions = ["one", "two"]; live.fire("change:revision")""")
     page.wait_for_function("document.querySelector('#live').textContent.includes('two')")
-
-
-# ---- speed: as in the other widgets, two frames on a shared machine
-
-COUNT = """(() => { window.spent = []; const next = window.requestAnimationFrame;
-  window.requestAnimationFrame = (call) => next((t) => {
-    const start = performance.now(); call(t); spent.push(performance.now() - start); }); })()"""
-
-
-def test_moving_over_the_maps_is_drawn_within_two_frames(widget_page):
-    page = widget_page(FeatureMaps())
-    page.evaluate(COUNT)
-    big, grid, _ = parts(page)
-    box = grid.bounding_box()
-    for step in range(30):
-        page.mouse.move(box["x"] + (0.05 + 0.03 * step) * box["width"], box["y"] + 0.4 * box["height"])
-        page.wait_for_timeout(10)
-    spent = sorted(page.evaluate("spent"))
-    assert len(spent) >= 10 and spent[len(spent) // 2] < 33

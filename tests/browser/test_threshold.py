@@ -226,21 +226,3 @@ def test_with_a_kernel_other_digits_are_offered_and_python_may_move_the_threshol
     assert page.evaluate("live.sent.at(-1)") == {"type": "digit", "index": 21}
     page.evaluate("""live.state.level = 51; live.fire("change:level"); live.fire("change:data")""")
     page.wait_for_function("document.querySelector('#live .dln-readout').textContent.includes('threshold 0.200')")
-
-
-# ---- speed
-
-COUNT = """(() => { window.spent = []; const next = window.requestAnimationFrame;
-  window.requestAnimationFrame = (call) => next((t) => {
-    const start = performance.now(); call(t); spent.push(performance.now() - start); }); })()"""
-
-
-def test_a_moved_threshold_is_drawn_within_two_frames(widget_page):
-    page = widget_page(ThresholdExplorer(scene=2))
-    page.evaluate(COUNT)
-    page.locator(".dln-picture canvas").first.focus()
-    for _ in range(30):
-        page.keyboard.press("ArrowLeft")
-        page.wait_for_timeout(10)
-    spent = sorted(page.evaluate("spent"))
-    assert len(spent) >= 10 and spent[len(spent) // 2] < 33

@@ -139,19 +139,3 @@ def test_nothing_is_wider_than_the_page_and_labels_are_readable(widget_page, wid
         page.emulate_media(color_scheme=theme)
         serious = [v for v in Axe().run(page)["violations"] if v["impact"] in ("serious", "critical")]
         assert not serious, json.dumps([(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in serious])
-
-
-COUNT = """(() => { window.spent = []; const next = window.requestAnimationFrame;
-  window.requestAnimationFrame = (call) => next((t) => {
-    const start = performance.now(); call(t); spent.push(performance.now() - start); }); })()"""
-
-
-def test_a_moved_query_is_drawn_within_two_frames(widget_page):
-    page = widget_page(WindowAttention((12, 12)))
-    page.evaluate(COUNT)
-    page.locator(".dln-picture canvas").first.focus()
-    for key in ["ArrowLeft"] * 8 + ["ArrowUp"] * 8:
-        page.keyboard.press(key)
-        page.wait_for_timeout(15)
-    spent = sorted(page.evaluate("spent"))
-    assert len(spent) >= 8 and spent[len(spent) // 2] < 33
