@@ -55,6 +55,16 @@ def execute(path: str, into: str) -> float:
     return time.perf_counter() - begin
 
 
+def with_outputs(notebook, run):
+    """The notebook, with the outputs and the widget state of its execution."""
+    fresh = iter(cell for cell in run.cells if cell.cell_type == "code")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = next(fresh).outputs
+    notebook.metadata["widgets"] = run.metadata.get("widgets", {})
+    return notebook
+
+
 def stage(executed: dict[Path, Path]) -> None:
     """Copy book/ to the staging folder, with each notebook's fresh outputs; untouched files keep their times."""
     wanted = set()
@@ -65,12 +75,8 @@ def stage(executed: dict[Path, Path]) -> None:
         wanted.add(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source in executed:
-            notebook, run = nbformat.read(source, as_version=4), nbformat.read(executed[source], as_version=4)
-            fresh = iter(cell for cell in run.cells if cell.cell_type == "code")
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    cell.outputs = next(fresh).outputs
-            notebook.metadata["widgets"] = run.metadata.get("widgets", {})
+            notebook = with_outputs(nbformat.read(source, as_version=4), nbformat.read(executed[source], as_version=4))
+            notebook.cells = [cell for cell in notebook.cells if "notes" not in cell.metadata.get("tags", [])]  # the lecturer's
             content = nbformat.writes(notebook).encode()
         else:
             content = source.read_bytes()
@@ -93,8 +99,8 @@ def forget_pages_if_their_rules_changed() -> None:
         known.write_text(rules.hexdigest())
 
 
-def main() -> None:
-    begin = time.perf_counter()
+def execute_changed() -> dict[Path, Path]:
+    """Execute each notebook whose code, package, weights or lock changed; return where the executed form of each one is."""
     free = shutil.disk_usage(ROOT).free / 2**30
     if free < 0.5:
         stop(f"0.5 GiB of free disk space is needed here and there are {free:.2f} GiB; make room, then run it again.")
@@ -127,8 +133,12 @@ def main() -> None:
     for old in CACHE.glob("*.ipynb"):
         if old not in executed.values():
             old.unlink()
-    stage(executed)
+    return executed
 
+
+def main() -> None:
+    begin = time.perf_counter()
+    stage(execute_changed())
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["execute"]["execute_notebooks"] = "off"
     config["sphinx"]["local_extensions"] = {"bookext": str(ROOT / "tools")}

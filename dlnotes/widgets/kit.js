@@ -36,7 +36,7 @@ const kit = (() => {
     });
     const pre = el("pre", { class: "dln-pre", tabindex: "0", "aria-label": "PyTorch code" }, code);
     const details = el("details", { class: "dln-code" }, el("summary", { text: "Show me the PyTorch" }), pre, copy, copied);
-    const root = el("section", { class: "dln dln-widget", "aria-label": title, "data-lm-suppress-shortcuts": "true" },
+    const root = el("div", { class: "dln dln-widget", role: "region", "aria-label": title, "data-lm-suppress-shortcuts": "true" },
       el("div", { class: "dln-head" }, el("div", { class: "dln-title", text: title }), hint ? el("div", { class: "dln-hint", text: hint }) : null),
       picture, controls, readout, announcer, details);
     for (const event of ["keydown", "keyup", "keypress"]) root.addEventListener(event, (e) => e.stopPropagation());

@@ -1,0 +1,403 @@
+"""From an executed notebook to the slides of a lecture: what becomes a slide, what a speaker's note, what stays in the chapter.
+
+A chapter holds more than a lecture, so this selects. The rules, in the order of the page:
+
+- The title slide carries what the reader will be able to do. Each ``##`` section is a column: its heading with the first
+  sentences and formulas, then the rest below it.
+- A *Predict* is a question on a slide of its own, or under its heading if both are short. A heading in quotation marks is a
+  belief, and the slide asks for hands.
+- A code cell of up to 15 lines is a slide: the code, at the next key its output, then the first sentence of what follows.
+  A longer one shows its output only. A figure and a widget fill their slide.
+- All prose goes to the notes. Exercises, questions and further reading stay in the chapter; the last slide names one exercise.
+- What does not fit into the minutes is left out: after the headings and widgets, each section in turn gives its best unit
+  (a question, its code and its answer), those that settle a belief first, then those with a figure, then earlier ones.
+
+A cell's tags overrule: ``slide`` (always in), ``skip-slide`` (never), ``notes`` (a markdown cell for the lecturer alone: it
+joins the notes of the slide before it and is left out of the page), ``minutes:4`` (on a ``##`` cell: the section's share).
+"""
+
+import html
+import re
+from dataclasses import dataclass, field
+
+from markdown_it.renderer import RendererHTML
+from myst_parser.config.main import MdParserConfig
+from myst_parser.parsers.mdit import create_md_parser
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
+
+MINUTES = 45
+CODE_LINES, OUTPUT_LINES, LEAD, SENTENCE, TOGETHER = 15, 18, 260, 200, 520  # lines, lines, and letters that a slide bears
+SPENT = {"title": 2.0, "lead": 0.5, "question": 1.0, "run": 1.25, "figure": 1.0, "widget": 3.0, "table": 1.0, "list": 1.0, "end": 1.0}
+LEFT_OUT = ("Exercises", "Check yourself", "Further reading")
+VIEW = "application/vnd.jupyter.widget-view+json"
+MARKDOWN = {"colon_fence", "dollarmath", "amsmath", "deflist", "substitution", "tasklist", "attrs_inline"}
+
+
+@dataclass
+class Slide:
+    kind: str
+    title: str
+    section: int
+    unit: int
+    parts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    letters: int = 0
+    must: bool = False
+    belief: bool = False
+    claim: str = ""
+
+    @property
+    def minutes(self) -> float:
+        return SPENT[self.kind]
+
+
+@dataclass
+class Section:
+    title: str
+    slides: list[Slide] = field(default_factory=list)
+    minutes: float = 0.0
+    fixed: float | None = None
+
+
+class Markdown:
+    """MyST as HTML for a slide: the book's own parser, roles as text, links to the built pages, math left to MathJax."""
+
+    def __init__(self, stem: str, cited: dict[str, str] | None = None):
+        self.stem, self.cited = stem, cited or {}
+        self.parser = create_md_parser(MdParserConfig(enable_extensions=MARKDOWN), RendererHTML)
+        rules = {"myst_role": self._role, "math_inline": lambda t: rf"<span class='math'>\({html.escape(t.content)}\)</span>",
+                 "link_open": self._link, "colon_fence": self._fence, "fence": self._fence}
+        rules |= dict.fromkeys(("math_block", "math_block_label", "amsmath"), lambda t: rf"<div class='math'>\[{html.escape(t.content)}\]</div>")
+        rules |= dict.fromkeys(("myst_target", "myst_line_comment", "myst_block_break"), lambda t: "")
+        for name, rule in rules.items():
+            self.parser.add_render_rule(name, lambda _self, tokens, i, options, env, rule=rule: rule(tokens[i]))
+
+    def _role(self, token) -> str:
+        name, content = token.meta["name"], token.content
+        if name == "cite":
+            return f"<span class='cite'>({html.escape('; '.join(self.cited.get(key.strip(), key.strip()) for key in content.split(',')))})</span>"
+        text, label = re.match(r"(.*?)\s*(?:<([^>]*)>)?$", content, re.S).groups()
+        if name == "ref" and label and label.startswith("claim-c"):
+            return f"<a href='../html/claims.html#{label}'>{html.escape(text)}</a>"
+        return html.escape(text)
+
+    def _link(self, token) -> str:
+        path, _, fragment = token.attrs.get("href", "").partition("#")
+        if re.match(r"\w+:", path):
+            return f"<a href='{html.escape(token.attrs['href'])}'>"
+        if fragment == "" and not path.endswith((".md", ".ipynb")):  # [text](label), a target of this page
+            path, fragment = "", path
+        page = re.sub(r"\.(md|ipynb)$", "", path) or self.stem
+        return f"<a href='../html/{page}.html{'#' + fragment.lower() if fragment else ''}'>"
+
+    def _fence(self, token) -> str:
+        directive = re.match(r"\{([\w-]+)\}\s*(.*)", token.info)
+        if not directive:
+            return code(token.content, token.info or "text")
+        body = re.sub(r"(?m)^:\w[\w-]*:.*\n", "", token.content)
+        return f"<div class='box'><b>{self.inline(directive[2])}</b>{self.html(body)}</div>"
+
+    def inline(self, text: str) -> str:
+        return self.parser.renderInline(text)
+
+    def html(self, text: str) -> str:
+        return self.parser.render(text)
+
+    def blocks(self, text: str) -> list[tuple[str, str, str]]:
+        """Top-level blocks of a cell as (kind, source, HTML); kind is markdown-it's: heading2, paragraph, table, ..."""
+        tokens, found, begin = self.parser.parse(text, env := {}), [], 0
+        lines = text.split("\n")
+        for i, token in enumerate(tokens):
+            if token.level or token.nesting == 1:
+                continue
+            group, begin = tokens[begin:i + 1], i + 1
+            kind = group[0].type.removesuffix("_open")
+            source = "\n".join(lines[slice(*group[0].map)]) if group[0].map else group[0].content
+            found.append((kind + group[0].tag[1:] if kind == "heading" else kind, source,
+                          self.parser.renderer.render(group, self.parser.options, env)))
+        return found
+
+
+def code(source: str, language: str = "python") -> str:
+    try:
+        lexer = get_lexer_by_name(language)
+    except ClassNotFound:
+        lexer = get_lexer_by_name("text")
+    return highlight(source.rstrip(), lexer, HtmlFormatter(cssclass="highlight", wrapcode=True))
+
+
+def first_sentences(text: str, limit: int) -> str:
+    """The sentences of a paragraph that fit into ``limit`` letters; at least the first.
+
+    >>> first_sentences("Edges stay. The mean takes by place.", 20)
+    'Edges stay.'
+    """
+    pieces = re.split(r"(?<=[.?!])(?<!e\.g\.)(?<!i\.e\.)(?<! cf\.)\s+(?=[^a-z])|(?<=[.?!][)*\"”])\s+(?=[^a-z])", " ".join(text.split()))
+    kept = ""
+    for piece in pieces:
+        whole = all(kept.count(mark) % 2 == 0 for mark in ("`", "$", "**", '"')) and kept.count("(") == kept.count(")")
+        if kept and whole and len(kept) + len(piece) >= limit:
+            break
+        kept = f"{kept} {piece}".strip()
+    return kept
+
+
+def is_setup(source: str) -> bool:
+    """Only imports and the choice of a device: nothing to show."""
+    return not re.search(r"(?m)^(?!\s|from |import |[)#]|\w*device = |$)", source) or source.startswith("import ") and len(source.split("\n")) > CODE_LINES
+
+
+def texts(cell) -> str:
+    found = []
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream" and output.name == "stdout":
+            found.append(output.text)
+        elif output.output_type == "execute_result" and not {"image/png", VIEW, "text/html"} & set(output.data):
+            found.append(output.data.get("text/plain", ""))
+    return "\n".join(text.rstrip() for text in found)
+
+
+class Reader:
+    """Walks through a notebook and makes all slides it could give; :func:`choose` then takes those that fit."""
+
+    def __init__(self, notebook, stem: str, md: Markdown):
+        self.md, self.stem, self.unit, self.images, self.left = md, stem, 0, [], None
+        self.sections, self.heading, self.pending, self.explain = [Section("")], "", [], None
+        for index, cell in enumerate(notebook.cells):
+            tags = cell.metadata.get("tags", [])
+            names = {tag.split(":")[0] for tag in tags}
+            if cell.cell_type == "markdown" and re.match(r"(\(.*\)=\s*)*## ", cell.source):
+                title = re.search(r"(?m)^## (.*)$", cell.source)[1]
+                self.left = title if title.startswith(LEFT_OUT) else None
+            if self.left or "skip-slide" in names:
+                continue
+            if cell.cell_type == "markdown" and "notes" in names:
+                self.now().notes.insert(0, f"<div class='advice'>{md.html(cell.source)}</div>")
+            elif cell.cell_type == "markdown":
+                following = notebook.cells[index + 1] if index + 1 < len(notebook.cells) else None
+                self.markdown(cell.source, "slide" in names, before_code=following is not None and following.cell_type == "code")
+                fixed = next((tag.split(":")[1] for tag in tags if tag.startswith("minutes:")), None)
+                if fixed:
+                    self.sections[-1].fixed = float(fixed)
+            elif cell.cell_type == "code" and not names & {"exercise", "solution", "remove-cell", "first-cell"}:
+                self.code(cell, names)
+
+    def now(self) -> Slide:
+        slides = self.sections[-1].slides
+        return slides[-1] if slides else self.new("lead", self.heading)
+
+    def new(self, kind: str, title: str, parts=(), **more) -> Slide:
+        slide = Slide(kind, title, len(self.sections) - 1, self.unit, list(parts), **more)
+        self.sections[-1].slides.append(slide)
+        self.explain = None
+        return slide
+
+    def markdown(self, source: str, must: bool, before_code: bool) -> None:
+        blocks = self.md.blocks(source)
+        paragraphs = [i for i, (kind, *_) in enumerate(blocks) if kind == "paragraph"]
+        plain = not any(kind.startswith("heading") or "**Predict" in text for kind, text, _ in blocks)
+        for i, (kind, text, rendered) in enumerate(blocks):
+            if kind == "heading1":
+                self.sections[0].title = self.heading = re.sub(r"^# ", "", text)
+                self.new("title", self.heading, must=True)
+            elif kind == "heading2":
+                self.heading, self.unit = re.sub(r"^## ", "", text), self.unit + 1
+                self.sections.append(Section(self.heading))
+                self.lead(text[3:])
+            elif kind in ("heading3", "heading4"):
+                self.heading, self.unit = text.lstrip("# "), self.unit + 1
+                self.lead(self.heading)
+            elif kind == "paragraph" and text.startswith("**Predict"):
+                self.predict(re.sub(r"^\*\*Predict[.:]?\*\*[.:]?\s*", "", text))
+            elif kind == "paragraph" and plain and before_code and i == paragraphs[-1] and len(paragraphs) > 1:
+                self.pending.append(rendered)  # it introduces the code that follows
+            elif kind == "paragraph":
+                self.paragraph(text, rendered)
+            elif kind in ("math_block", "amsmath", "math_block_label") and self.now().kind in ("lead", "question") and self.now().letters < TOGETHER:
+                self.now().parts.append(rendered)
+                self.now().letters += 120
+            elif kind in ("bullet_list", "ordered_list"):
+                self.listing(text, rendered)
+            elif kind == "table":
+                self.unit += self.now().kind not in ("lead", "question")
+                self.new("table", self.heading, [rendered])
+            elif kind == "colon_fence" and self.now().kind == "title":
+                self.now().parts.append(self.aims(text))
+                self.now().notes.append(rendered)
+            elif kind == "fence" and not text.startswith("```{") and text.count("\n") - 1 <= CODE_LINES:
+                self.new("run", self.heading, [rendered])
+            elif rendered:
+                self.now().notes.append(rendered)
+            if must:
+                self.now().must = True
+
+    def aims(self, text: str) -> str:
+        """The list in the box at the head of a chapter."""
+        return next((rendered for kind, _, rendered in self.md.blocks("\n".join(text.split("\n")[1:-1])) if kind == "bullet_list"), "")
+
+    def lead(self, title: str) -> None:
+        self.new("lead", title, belief=title.startswith(('"', "“", "„")))
+
+    def predict(self, question: str) -> None:
+        slide = self.now()
+        if slide.kind != "lead" or slide.letters + len(question) > TOGETHER:
+            if slide.kind != "lead":
+                self.unit += 1
+            slide = self.new("question", self.heading)
+        slide.kind = "question"
+        slide.parts.append(f"<div class='predict'><b>Predict</b><p>{self.md.inline(question)}</p></div>")
+        slide.letters += len(question)
+
+    def paragraph(self, text: str, rendered: str) -> None:
+        slide = self.now()
+        if slide.kind == "lead" and not slide.letters:
+            shown = first_sentences(text, LEAD)
+            slide.parts.append(f"<p>{self.md.inline(shown)}</p>")
+            slide.letters += len(shown)
+            if len(shown) > len(" ".join(text.split())) - 3:
+                return
+        elif self.explain is slide and len(shown := first_sentences(text, SENTENCE)) < 1.5 * SENTENCE and not shown.endswith(":"):
+            slide.parts.append(f"<p class='fragment take'>{self.md.inline(shown)}</p>")
+            self.explain = None
+        slide.notes.append(rendered)
+
+    def listing(self, text: str, rendered: str) -> None:
+        if len(text) <= 420 and self.now().kind == "lead" and self.now().letters < TOGETHER:
+            self.now().parts.append(rendered)
+            self.now().letters += len(text)
+        elif len(text) <= 1200 and self.now().kind not in ("title",) and self.heading.startswith(("Summary", "What people get wrong")):
+            self.new("list", self.heading, [rendered])
+        else:
+            self.now().notes.append(rendered)
+
+    def code(self, cell, names: set[str]) -> None:
+        source, shown = cell.source.rstrip(), texts(cell)
+        views = [output.data[VIEW]["model_id"] for output in cell.outputs if VIEW in output.get("data", {})]
+        figures = [output for output in cell.outputs if "image/png" in output.get("data", {}) and VIEW not in output.data]
+        page = "".join(output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {}))
+        notes, self.pending = self.pending, []
+        must, count = "slide" in names, source.count("\n") + 1
+        listed = count <= CODE_LINES and not names & {"hide-input", "remove-input"}
+        belief = "claim" in names
+        slides = self.sections[-1].slides
+        if belief:
+            for slide in slides:
+                slide.belief |= slide.unit == self.unit
+        if not (views or figures or shown or page) and (is_setup(source) or count > CODE_LINES):
+            self.now().notes.extend(notes)
+            return
+        if any(slide.unit == self.unit and slide.kind in ("run", "figure", "table") and "fragment" in "".join(slide.parts) for slide in slides) \
+                and not (figures and not shown and count <= 5):
+            self.unit += 1
+        claim = next((tag.split(":")[1].upper() for tag in cell.metadata.get("tags", []) if tag.startswith("claim:")), "")
+        more = {"must": must, "belief": belief, "claim": claim}
+        for view in views:
+            self.new("widget", self.heading, [f"<div class='widget' data-view='{view}'></div>"], **more).notes += notes
+            notes = []
+        if shown or page or not (views or figures):
+            lines = shown.count("\n") + 1
+            code_part, out = code(source), f"<pre class='out fragment'>{html.escape(shown)}</pre>" if shown else f"<div class='out fragment'>{page}</div>"
+            last = slides[-1] if slides else None
+            if not shown and not page:
+                self.new("run", self.heading, [code_part], **more).notes += notes
+            elif lines > 30:
+                cut = "\n".join(shown.split("\n")[:OUTPUT_LINES]) + f"\n… {lines - OUTPUT_LINES} more lines in the chapter"
+                self.new("run", self.heading, [f"<pre class='out'>{html.escape(cut)}</pre>"], **more).notes += notes
+            elif listed and last and last.kind == "run" and last.unit == self.unit and len(last.parts) == 1 and "highlight" in last.parts[0] \
+                    and last.parts[0].count("\n") + count + lines <= CODE_LINES + 5:
+                last.parts += [code_part, out]  # the cell before only defined what this one runs
+                last.notes += notes
+            elif listed and count + lines <= CODE_LINES + 9:
+                self.new("run", self.heading, [code_part, out], **more).notes += notes
+            else:
+                if listed:
+                    self.new("run", self.heading, [code_part], **more).notes += notes
+                self.new("run", self.heading, [out.replace(" fragment", "")], **more)
+            self.explain = self.now()
+            notes = []
+        for figure in figures:
+            alt = figure.metadata.get("image/png", {}).get("alt") or f"Figure: {self.heading}"
+            name = f"{self.stem}-{len(self.images) + 1}.png"
+            self.images.append((name, figure.data["image/png"]))
+            picture = f"<div class='figure'><img src='images/{name}' alt='{html.escape(alt)}'></div>"
+            if listed and not shown and 4 < count <= 9 and figure is figures[0]:
+                slide = self.new("figure", self.heading, [code(source), picture.replace("'figure'", "'figure fragment'")], **more)
+            else:
+                slide = self.new("figure", self.heading, [picture], **more)
+            slide.notes += notes
+            notes, self.explain = [], slide
+
+
+def choose(sections: list[Section], minutes: float = MINUTES, settle: str | None = None) -> list[Section]:
+    """Take what fits into ``minutes``.
+
+    Titles, headings, widgets, tagged cells and the unit of the claim to ``settle`` come first, then units of each section in turn.
+    """
+    units: dict[tuple[int, int], list[Slide]] = {}
+    kept: set[int] = set()
+    for s, section in enumerate(sections):
+        first, closing = True, section.title.startswith(("Summary", "What people get wrong"))
+        for slide in section.slides:
+            if slide.kind == "lead" and not slide.belief and len(section.slides) > 1 and (not slide.parts or closing and slide.letters < 90):
+                first = False
+                continue  # nothing but a heading: the next slide has it, too
+            if slide.must or slide.kind in ("title", "widget") or (first and slide.kind in ("lead", "question")) \
+                    or (closing and slide.kind in ("list", "table") and not any(id(x) in kept for x in section.slides if x is not slide and x.kind == slide.kind)):
+                kept.add(id(slide))
+            first = False
+            units.setdefault((s, slide.unit), []).append(slide)
+    for unit in units.values():
+        if any(slide.claim and slide.claim == settle for slide in unit):
+            kept |= {id(slide) for slide in unit if slide.parts or slide.belief}
+    spent = sum(slide.minutes for section in sections for slide in section.slides if id(slide) in kept)
+
+    def worth(unit: list[Slide]) -> tuple:
+        pictured = any(slide.kind == "figure" for slide in unit)
+        asked = any("predict" in "".join(slide.parts) for slide in unit)
+        return (not any(slide.belief for slide in unit), not pictured, not asked)
+
+    ranked = {}
+    for (s, _), unit in units.items():
+        rest = [slide for slide in unit if id(slide) not in kept and (slide.parts or slide.belief)]
+        if rest and not (len(rest) == 1 and rest[0].kind == "lead"):
+            ranked.setdefault(s, []).append((*worth(unit), rest))
+    turns = []
+    for s, found in ranked.items():
+        # the unit that answers the section's own question comes before all others
+        found.sort(key=lambda entry: (not any(id(x) in kept for x in units[(s, entry[-1][0].unit)]), *entry[:-1]))
+        turns += [(turn, s, entry[-1]) for turn, entry in enumerate(found)]
+    for _, _, unit in sorted(turns, key=lambda entry: entry[:2]):
+        cost = sum(slide.minutes for slide in unit)
+        if spent + cost <= minutes:
+            kept |= {id(slide) for slide in unit}
+            spent += cost
+    result = []
+    for section in sections:
+        slides = [slide for slide in section.slides if id(slide) in kept]
+        for slide in section.slides:  # what was left out can still be told
+            if id(slide) not in kept and slides:
+                earlier = [x for x in slides if section.slides.index(x) < section.slides.index(slide)]
+                advice = [note for note in slide.notes if "class='advice'" in note]
+                (earlier or slides)[-1].notes += advice
+        if slides:
+            result.append(Section(section.title, slides, sum(slide.minutes for slide in slides), section.fixed))
+    share(result, minutes)
+    return result
+
+
+def share(sections: list[Section], minutes: float) -> None:
+    """Give each section its part of the lecture, in half minutes that add up; a section may have its share fixed."""
+    fixed = sum(section.fixed or 0 for section in sections)
+    free = [section for section in sections if section.fixed is None]
+    total, given = sum(section.minutes for section in free) or 1, 0.0
+    for section in sections:
+        if section.fixed is not None:
+            section.minutes = section.fixed
+    running = 0.0
+    for section in free:
+        running += section.minutes
+        until = round(2 * max(minutes - fixed, 0) * running / total) / 2
+        section.minutes, given = until - given, until
