@@ -18,37 +18,50 @@ function fit(slide) {
   const over = () => slide.scrollHeight > 721 || body.scrollHeight > body.clientHeight + 1
     || wide.some((node) => node.scrollWidth > node.clientWidth + 1 || node.offsetWidth > body.clientWidth + 1);
   body.classList.remove("scrolls");
+  slide.classList.remove("wraps");
   let share = slide.classList.contains("s-run") ? 1.4 : 1;
   const set = () => slide.style.setProperty("--fit", share.toFixed(2));
-  for (set(); share > 0.6 && over(); set()) share -= 0.04;
+  for (set(); share > 0.6 && over(); set()) {
+    if (share < 0.88 && !slide.classList.contains("wraps")) slide.classList.add("wraps"); // rather long lines in two than small type
+    else share -= 0.04;
+  }
   const scrolls = body.scrollHeight > body.clientHeight + 1;
   body.classList.toggle("scrolls", scrolls);
   if (scrolls) body.tabIndex = 0; else body.removeAttribute("tabindex");
 }
 
-/** Of some widths and sizes, the largest at which a widget fits its slide. Scaled by a transform, which its full screen escapes. */
+/** Of some layouts and sizes, the best in which a widget fits its slide. Scaled by a transform, which its full screen escapes. */
 async function fitWidget(slide) {
   const box = slide.querySelector(".widget"), host = box.querySelector(".dln-host");
   if (!host || !host.dataset.ready || host.dataset.fitted) return;
   host.dataset.fitted = "wait";
-  const settle = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
-  const set = async ({ size, width }) => {
+  const settle = async () => { for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); }; // sizes are seen, canvases drawn
+  const set = async ({ size, width, side }) => {
+    host.classList.toggle("side", side);
     host.style.width = `${width / size}px`;
     host.style.transform = `scale(${size})`;
     host.style.marginLeft = `${(box.clientWidth - width) / 2}px`;
     await settle();
     return host.offsetHeight * size;
   };
+  // Large type is worth a little more than large pictures: in each layout the largest size that fits, and of these the best.
+  const full = box.clientWidth, sizes = [0.6, 0.66, 0.72, 0.78, 0.84, 0.91, 0.98, 1.06, 1.14, 1.24, 1.35];
+  const drawn = (size) => [...host.querySelectorAll(".dln-picture :is(canvas, svg, img)")].reduce((sum, node) => sum + node.clientWidth * node.clientHeight * size * size, 1);
+  const enough = 0.3 * full * box.clientHeight;
   let best = null;
-  for (const size of [1.35, 1.25, 1.15, 1.05, 0.97, 0.9, 0.83, 0.76, 0.7]) {
-    for (const width of [1168, 1020, 880]) {
-      const high = await set({ size, width });
-      if (!best || high < best.high) best = { size, width, high };
-      if (high <= box.clientHeight) { best = { size, width, high }; break; }
+  for (const [part, side] of [1, 0.88, 0.76, 0.64].flatMap((part) => [[part, false], [part, true]])) {
+    let low = 0, high = sizes.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1, way = { size: sizes[middle], width: part * full, side };
+      way.high = await set(way);
+      const fits = way.high <= box.clientHeight;
+      way.worth = fits ? way.size ** 1.5 * Math.sqrt(Math.min(drawn(way.size), enough)) : -way.high;
+      if (!best || way.worth > best.worth) best = way;
+      if (fits) low = middle + 1; else high = middle - 1;
     }
-    if (best.high <= box.clientHeight) break;
   }
-  await set(best);
+  if (best.worth < 0) best = { size: 0.91, width: full, side: true }; // too long for one screen: scroll it, the controls beside it
+  box.classList.toggle("scrolls", await set(best) > box.clientHeight + 1);
   host.dataset.fitted = "yes";
 }
 

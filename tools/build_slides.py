@@ -76,7 +76,8 @@ def slide_html(slide: deck.Slide, section: deck.Section) -> str:
                             rf"<div class='widget' data-prevent-swipe><script type='{VIEW}'>"
                             r'{"model_id": "\1"}</script></div>', part) for part in slide.parts)
     over = "True or false?" if slide.belief else "" if slide.title == section.title else re.sub(r"[`$]", "", section.title)
-    heading = f"<h{1 if slide.kind == 'title' else 2}>{slide.heading_html}</h{1 if slide.kind == 'title' else 2}>"
+    tag = "h1" if slide.kind == "title" else "h2"
+    heading = f"<{tag}>{slide.heading_html}</{tag}>" if slide.title else ""
     quiet = " quiet" if slide.kind in ("run", "figure", "widget", "table", "list") else ""
     return (f"<section class='s-{slide.kind}{quiet}'><header>{f'<p class=over>{html.escape(over)}</p>' if over else ''}{heading}</header>"
             f"<div class='body'>{body}</div><aside class='notes'>{''.join(slide.notes)}</aside></section>")

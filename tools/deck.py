@@ -20,20 +20,13 @@ import html
 import re
 from dataclasses import dataclass, field
 
-from markdown_it.renderer import RendererHTML
-from myst_parser.config.main import MdParserConfig
-from myst_parser.parsers.mdit import create_md_parser
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import get_lexer_by_name
-from pygments.util import ClassNotFound
+from slide_text import Markdown, code, first_sentences
 
 MINUTES = 45
-CODE_LINES, OUTPUT_LINES, LEAD, SENTENCE, TOGETHER = 15, 18, 260, 200, 520  # lines, lines, and letters that a slide bears
+CODE_LINES, OUTPUT_LINES, TABLE_ROWS, LEAD, SENTENCE, TOGETHER = 15, 18, 13, 260, 200, 520  # lines, rows, and letters that a slide bears
 SPENT = {"title": 2.0, "lead": 0.5, "question": 1.0, "run": 1.25, "figure": 1.0, "widget": 3.0, "table": 1.0, "list": 1.0, "end": 1.0}
 LEFT_OUT = ("Exercises", "Check yourself", "Further reading")
 VIEW = "application/vnd.jupyter.widget-view+json"
-MARKDOWN = {"colon_fence", "dollarmath", "amsmath", "deflist", "substitution", "tasklist", "attrs_inline"}
 
 
 @dataclass
@@ -62,92 +55,11 @@ class Section:
     fixed: float | None = None
 
 
-class Markdown:
-    """MyST as HTML for a slide: the book's own parser, roles as text, links to the built pages, math left to MathJax."""
-
-    def __init__(self, stem: str, cited: dict[str, str] | None = None):
-        self.stem, self.cited = stem, cited or {}
-        self.parser = create_md_parser(MdParserConfig(enable_extensions=MARKDOWN), RendererHTML)
-        rules = {"myst_role": self._role, "math_inline": lambda t: rf"<span class='math'>\({html.escape(t.content)}\)</span>",
-                 "link_open": self._link, "colon_fence": self._fence, "fence": self._fence}
-        rules |= dict.fromkeys(("math_block", "math_block_label", "amsmath"), lambda t: rf"<div class='math'>\[{html.escape(t.content)}\]</div>")
-        rules |= dict.fromkeys(("myst_target", "myst_line_comment", "myst_block_break"), lambda t: "")
-        for name, rule in rules.items():
-            self.parser.add_render_rule(name, lambda _self, tokens, i, options, env, rule=rule: rule(tokens[i]))
-
-    def _role(self, token) -> str:
-        name, content = token.meta["name"], token.content
-        if name == "cite":
-            return f"<span class='cite'>({html.escape('; '.join(self.cited.get(key.strip(), key.strip()) for key in content.split(',')))})</span>"
-        text, label = re.match(r"(.*?)\s*(?:<([^>]*)>)?$", content, re.S).groups()
-        if name == "ref" and label and label.startswith("claim-c"):
-            return f"<a href='../html/claims.html#{label}'>{html.escape(text)}</a>"
-        return html.escape(text)
-
-    def _link(self, token) -> str:
-        path, _, fragment = token.attrs.get("href", "").partition("#")
-        if re.match(r"\w+:", path):
-            return f"<a href='{html.escape(token.attrs['href'])}'>"
-        if fragment == "" and not path.endswith((".md", ".ipynb")):  # [text](label), a target of this page
-            path, fragment = "", path
-        page = re.sub(r"\.(md|ipynb)$", "", path) or self.stem
-        return f"<a href='../html/{page}.html{'#' + fragment.lower() if fragment else ''}'>"
-
-    def _fence(self, token) -> str:
-        directive = re.match(r"\{([\w-]+)\}\s*(.*)", token.info)
-        if not directive:
-            return code(token.content, token.info or "text")
-        body = re.sub(r"(?m)^:\w[\w-]*:.*\n", "", token.content)
-        return f"<div class='box'><b>{self.inline(directive[2])}</b>{self.html(body)}</div>"
-
-    def inline(self, text: str) -> str:
-        return self.parser.renderInline(text)
-
-    def html(self, text: str) -> str:
-        return self.parser.render(text)
-
-    def blocks(self, text: str) -> list[tuple[str, str, str]]:
-        """Top-level blocks of a cell as (kind, source, HTML); kind is markdown-it's: heading2, paragraph, table, ..."""
-        tokens, found, begin = self.parser.parse(text, env := {}), [], 0
-        lines = text.split("\n")
-        for i, token in enumerate(tokens):
-            if token.level or token.nesting == 1:
-                continue
-            group, begin = tokens[begin:i + 1], i + 1
-            kind = group[0].type.removesuffix("_open")
-            source = "\n".join(lines[slice(*group[0].map)]) if group[0].map else group[0].content
-            found.append((kind + group[0].tag[1:] if kind == "heading" else kind, source,
-                          self.parser.renderer.render(group, self.parser.options, env)))
-        return found
-
-
-def code(source: str, language: str = "python") -> str:
-    try:
-        lexer = get_lexer_by_name(language)
-    except ClassNotFound:
-        lexer = get_lexer_by_name("text")
-    return highlight(source.rstrip(), lexer, HtmlFormatter(cssclass="highlight", wrapcode=True))
-
-
-def first_sentences(text: str, limit: int) -> str:
-    """The sentences of a paragraph that fit into ``limit`` letters; at least the first.
-
-    >>> first_sentences("Edges stay. The mean takes by place.", 20)
-    'Edges stay.'
-    """
-    pieces = re.split(r"(?<=[.?!])(?<!e\.g\.)(?<!i\.e\.)(?<! cf\.)\s+(?=[^a-z])|(?<=[.?!][)*\"”])\s+(?=[^a-z])", " ".join(text.split()))
-    kept = ""
-    for piece in pieces:
-        whole = all(kept.count(mark) % 2 == 0 for mark in ("`", "$", "**", '"')) and kept.count("(") == kept.count(")")
-        if kept and whole and len(kept) + len(piece) >= limit:
-            break
-        kept = f"{kept} {piece}".strip()
-    return kept
-
-
 def is_setup(source: str) -> bool:
-    """Only imports and the choice of a device: nothing to show."""
-    return not re.search(r"(?m)^(?!\s|from |import |[)#]|\w*device = |$)", source) or source.startswith("import ") and len(source.split("\n")) > CODE_LINES
+    """Mostly imports, else only assignments and calls without a name for what they return: nothing to show."""
+    lines = [line for line in source.split("\n") if line.strip() and not line.startswith((" ", ")", "#"))]
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    return 2 * len(imports) >= len(lines) and not any(line.startswith(("def ", "class ", "for ", "with ", "@")) for line in lines)
 
 
 def texts(cell) -> str:
@@ -165,7 +77,7 @@ class Reader:
 
     def __init__(self, notebook, stem: str, md: Markdown):
         self.md, self.stem, self.unit, self.images, self.left = md, stem, 0, [], None
-        self.sections, self.heading, self.pending, self.explain = [Section("")], "", [], None
+        self.sections, self.heading, self.pending, self.explain, self.before = [Section("")], "", [], None, ""
         for index, cell in enumerate(notebook.cells):
             tags = cell.metadata.get("tags", [])
             names = {tag.split(":")[0] for tag in tags}
@@ -196,13 +108,14 @@ class Reader:
         return slide
 
     def markdown(self, source: str, must: bool, before_code: bool) -> None:
+        self.before = ""  # what the cell said just before its question
         blocks = self.md.blocks(source)
         paragraphs = [i for i, (kind, *_) in enumerate(blocks) if kind == "paragraph"]
         plain = not any(kind.startswith("heading") or "**Predict" in text for kind, text, _ in blocks)
         for i, (kind, text, rendered) in enumerate(blocks):
             if kind == "heading1":
-                self.sections[0].title = self.heading = re.sub(r"^# ", "", text)
-                self.new("title", self.heading, must=True)
+                self.sections[0].title = re.sub(r"^# ", "", text)
+                self.new("title", self.sections[0].title, must=True)
             elif kind == "heading2":
                 self.heading, self.unit = re.sub(r"^## ", "", text), self.unit + 1
                 self.sections.append(Section(self.heading))
@@ -210,8 +123,11 @@ class Reader:
             elif kind in ("heading3", "heading4"):
                 self.heading, self.unit = text.lstrip("# "), self.unit + 1
                 self.lead(self.heading)
-            elif kind == "paragraph" and text.startswith("**Predict"):
-                self.predict(re.sub(r"^\*\*Predict[.:]?\*\*[.:]?\s*", "", text))
+            elif kind == "paragraph" and "**Predict" in text:
+                before, question = re.split(r"\s*\*\*Predict[.:]?\*\*[.:]?\s*", text, maxsplit=1)
+                if before:
+                    self.paragraph(before, f"<p>{self.md.inline(before)}</p>")
+                self.predict(question)
             elif kind == "paragraph" and plain and before_code and i == paragraphs[-1] and len(paragraphs) > 1:
                 self.pending.append(rendered)  # it introduces the code that follows
             elif kind == "paragraph":
@@ -223,7 +139,8 @@ class Reader:
                 self.listing(text, rendered)
             elif kind == "table":
                 self.unit += self.now().kind not in ("lead", "question")
-                self.new("table", self.heading, [rendered])
+                if text.count("\n") <= TABLE_ROWS + 1:
+                    self.new("table", self.heading, [rendered])
             elif kind == "colon_fence" and self.now().kind == "title":
                 self.now().parts.append(self.aims(text))
                 self.now().notes.append(rendered)
@@ -235,7 +152,10 @@ class Reader:
                 self.now().must = True
 
     def aims(self, text: str) -> str:
-        """The list in the box at the head of a chapter."""
+        """The list in the box at the head of a chapter, or its sentence as a list."""
+        sentence = re.search(r"(?m)^\*\*You will be able to\*\* (.+)$", text)
+        if sentence:
+            return "<ul>" + "".join(f"<li>{self.md.inline(part.strip())}</li>" for part in sentence[1].split(";")) + "</ul>"
         return next((rendered for kind, _, rendered in self.md.blocks("\n".join(text.split("\n")[1:-1])) if kind == "bullet_list"), "")
 
     def lead(self, title: str) -> None:
@@ -246,13 +166,18 @@ class Reader:
         if slide.kind != "lead" or slide.letters + len(question) > TOGETHER:
             if slide.kind != "lead":
                 self.unit += 1
-            slide = self.new("question", self.heading)
+            slide, said = self.new("question", self.heading), first_sentences(self.before, LEAD)
+            if said and len(said) < 1.5 * LEAD and not said.endswith(":"):
+                slide.parts.append(f"<p>{self.md.inline(said)}</p>")
+                slide.letters += len(said)
         slide.kind = "question"
         slide.parts.append(f"<div class='predict'><b>Predict</b><p>{self.md.inline(question)}</p></div>")
         slide.letters += len(question)
 
     def paragraph(self, text: str, rendered: str) -> None:
-        slide = self.now()
+        slide, self.before = self.now(), text
+        if slide.kind == "title" and slide.parts:  # the opening of a chapter that has no heading of its own
+            slide = self.new("lead", "")
         if slide.kind == "lead" and not slide.letters:
             shown = first_sentences(text, LEAD)
             slide.parts.append(f"<p>{self.md.inline(shown)}</p>")
@@ -261,7 +186,7 @@ class Reader:
                 return
         elif self.explain is slide and len(shown := first_sentences(text, SENTENCE)) < 1.5 * SENTENCE and not shown.endswith(":"):
             slide.parts.append(f"<p class='fragment take'>{self.md.inline(shown)}</p>")
-            self.explain = None
+            self.explain, self.before = None, " ".join(text.split())[len(shown):].strip()
         slide.notes.append(rendered)
 
     def listing(self, text: str, rendered: str) -> None:
@@ -289,7 +214,9 @@ class Reader:
         if not (views or figures or shown or page) and (is_setup(source) or count > CODE_LINES):
             self.now().notes.extend(notes)
             return
-        if any(slide.unit == self.unit and slide.kind in ("run", "figure", "table") and "fragment" in "".join(slide.parts) for slide in slides) \
+        if self.now().kind == "widget" and self.now().unit == self.unit and not views:
+            self.unit += 1
+        elif any(slide.unit == self.unit and slide.kind in ("run", "figure", "table") and "fragment" in "".join(slide.parts) for slide in slides) \
                 and not (figures and not shown and count <= 5):
             self.unit += 1
         claim = next((tag.split(":")[1].upper() for tag in cell.metadata.get("tags", []) if tag.startswith("claim:")), "")
@@ -299,10 +226,12 @@ class Reader:
             notes = []
         if shown or page or not (views or figures):
             lines = shown.count("\n") + 1
-            code_part, out = code(source), f"<pre class='out fragment'>{html.escape(shown)}</pre>" if shown else f"<div class='out fragment'>{page}</div>"
+            code_part, out = code(source), f"<pre class='out fragment'>{html.escape(shown)}</pre>"
             last = slides[-1] if slides else None
             if not shown and not page:
                 self.new("run", self.heading, [code_part], **more).notes += notes
+            elif page:
+                self.new("run", self.heading, [f"<div class='page'>{page}</div>"], **more).notes += notes
             elif lines > 30:
                 cut = "\n".join(shown.split("\n")[:OUTPUT_LINES]) + f"\n… {lines - OUTPUT_LINES} more lines in the chapter"
                 self.new("run", self.heading, [f"<pre class='out'>{html.escape(cut)}</pre>"], **more).notes += notes
@@ -312,18 +241,23 @@ class Reader:
                 last.notes += notes
             elif listed and count + lines <= CODE_LINES + 9:
                 self.new("run", self.heading, [code_part, out], **more).notes += notes
-            else:
+            elif listed or belief or lines > 2:
                 if listed:
                     self.new("run", self.heading, [code_part], **more).notes += notes
                 self.new("run", self.heading, [out.replace(" fragment", "")], **more)
-            self.explain = self.now()
+            if self.now().kind == "run":
+                self.explain = self.now()
             notes = []
         for figure in figures:
             alt = figure.metadata.get("image/png", {}).get("alt") or f"Figure: {self.heading}"
             name = f"{self.stem}-{len(self.images) + 1}.png"
             self.images.append((name, figure.data["image/png"]))
             picture = f"<div class='figure'><img src='images/{name}' alt='{html.escape(alt)}'></div>"
-            if listed and not shown and 4 < count <= 9 and figure is figures[0]:
+            short = 3 < count <= 6 and listed and not shown and figure is figures[0]
+            if listed and not shown and count > 6 and figure is figures[0]:
+                self.new("run", self.heading, [code(source)], **more).notes += notes
+                notes = []
+            if short:
                 slide = self.new("figure", self.heading, [code(source), picture.replace("'figure'", "'figure fragment'")], **more)
             else:
                 slide = self.new("figure", self.heading, [picture], **more)
