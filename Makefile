@@ -7,6 +7,7 @@ help:
 	@echo "make test     prove it: unit tests, every notebook, every page in a browser"
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make serve    serve the built site on http://localhost:8000"
+	@echo "make slides   lecture decks of 45 minutes, one per chapter (_build/slides/index.html; MINUTES=90: longer)"
 	@echo "make bench    print the benchmarks"
 	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
 	@echo "make clean    remove what was built (the environment stays; remove .venv to start afresh)"
@@ -28,6 +29,9 @@ serve:
 	@echo "http://localhost:8000 (Ctrl+C stops it)"
 	@$(RUN) -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
+slides: setup
+	@$(RUN) tools/build_slides.py $(if $(MINUTES),--minutes $(MINUTES))
+
 bench: setup
 	@$(RUN) tools/run_benchmarks.py
 
@@ -37,4 +41,4 @@ outputs: setup
 clean:
 	@rm -rf _build
 
-.PHONY: help setup book test lab serve bench outputs clean
+.PHONY: help setup book test lab serve slides bench outputs clean
