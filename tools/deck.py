@@ -12,8 +12,8 @@ A chapter holds more than a lecture, so this selects. The rules, in the order of
 - What does not fit into the minutes is left out: after the headings and widgets, each section in turn gives its best unit
   (a question, its code and its answer), those that settle a belief first, then those with a figure, then earlier ones.
 
-A cell's tags overrule: ``slide`` (always in), ``skip-slide`` (never), ``notes`` (a markdown cell for the lecturer alone: it
-joins the notes of the slide before it and is left out of the page), ``minutes:4`` (on a ``##`` cell: the section's share).
+A cell's tags overrule: ``slide`` (always in), ``skip-slide`` (never), ``notes`` (a markdown cell for the lecturer alone, folded
+in the notebook: it joins the notes of the slide before it and is left out of the page), ``minutes:4`` (on a ``##`` cell: the section's share).
 """
 
 import html
@@ -87,7 +87,8 @@ class Reader:
             if self.left or "skip-slide" in names:
                 continue
             if cell.cell_type == "markdown" and "notes" in names:
-                self.now().notes.insert(0, f"<div class='advice'>{md.html(cell.source)}</div>")
+                unfolded = re.sub(r"</?details>|<summary>.*?</summary>", "", cell.source)
+                self.now().notes.insert(0, f"<div class='advice'>{md.html(unfolded)}</div>")
             elif cell.cell_type == "markdown":
                 following = notebook.cells[index + 1] if index + 1 < len(notebook.cells) else None
                 self.markdown(cell.source, "slide" in names, before_code=following is not None and following.cell_type == "code")
