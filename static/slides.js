@@ -49,7 +49,7 @@ async function fitWidget(slide) {
   const drawn = (size) => [...host.querySelectorAll(".dln-picture :is(canvas, svg, img)")].reduce((sum, node) => sum + node.clientWidth * node.clientHeight * size * size, 1);
   const enough = 0.3 * full * box.clientHeight;
   let best = null;
-  for (const [part, side] of [1, 0.88, 0.76, 0.64].flatMap((part) => [[part, false], [part, true]])) {
+  for (const [part, side] of [1, 0.82, 0.66].flatMap((part) => [[part, false], [part, true]])) {
     let low = 0, high = sizes.length - 1;
     while (low <= high) {
       const middle = (low + high) >> 1, way = { size: sizes[middle], width: part * full, side };

@@ -54,6 +54,15 @@ def cited() -> dict[str, str]:
     return found
 
 
+def targets() -> dict[str, str]:
+    """The page of each label that the book's sources set."""
+    found = {}
+    for path in sorted([*BOOK.rglob("*.md"), *BOOK.glob("*.ipynb")]):
+        page = path.relative_to(BOOK).with_suffix("").as_posix()
+        found |= dict.fromkeys(map(str.lower, re.findall(r'(?m)^\s*"?\(([\w-]+)\)=', path.read_text(encoding="utf-8"))), page)
+    return found
+
+
 def shared_style() -> str:
     """One style sheet, inside each page, because the speaker's window copies it."""
     dark, light = (HtmlFormatter(style=f"a11y-high-contrast-{scheme}").get_style_defs(f'html[data-theme="{scheme}"] .highlight')
@@ -157,9 +166,9 @@ def write(target: Path, decks: dict[str, Path], minutes: float = deck.MINUTES) -
         (target / "static" / name).parent.mkdir(parents=True, exist_ok=True)
         (target / "static" / name).write_bytes(content)
     (target / "images").mkdir(exist_ok=True)
-    plan, names, listed = plans(), cited(), []
+    plan, names, labels, listed = plans(), cited(), targets(), []
     for stem, executed in decks.items():
-        text, images, sections = build_deck(read(stem, executed), stem, deck.Markdown(stem, names), minutes, plan.get(stem))
+        text, images, sections = build_deck(read(stem, executed), stem, deck.Markdown(stem, names, labels), minutes, plan.get(stem))
         (target / f"{stem}.html").write_text(text, encoding="utf-8")
         for name, data in images:
             (target / "images" / name).write_bytes(base64.b64decode(data))
@@ -169,8 +178,10 @@ def write(target: Path, decks: dict[str, Path], minutes: float = deck.MINUTES) -
 
 def read(stem: str, executed: Path):
     """The notebook as it stands in the book, with the outputs of its last execution."""
-    run, source = nbformat.read(executed, as_version=4), BOOK / f"{stem}.ipynb"
-    return build_book.with_outputs(nbformat.read(source, as_version=4), run) if source.exists() else run
+    run, source = nbformat.read(executed, as_version=4), nbformat.read(BOOK / f"{stem}.ipynb", as_version=4)
+    if build_book.code_of(run) != build_book.code_of(source):
+        raise ValueError(f"build_slides: expected {executed.name} to be an execution of book/{stem}.ipynb as it stands, but their code differs; run make book")
+    return build_book.with_outputs(source, run)
 
 
 def main() -> None:

@@ -191,10 +191,11 @@ class Reader:
         slide.notes.append(rendered)
 
     def listing(self, text: str, rendered: str) -> None:
-        if len(text) <= 420 and self.now().kind == "lead" and self.now().letters < TOGETHER:
+        closing = self.heading.startswith(("Summary", "What people get wrong"))
+        if not closing and len(text) <= 420 and self.now().kind == "lead" and self.now().letters < TOGETHER:
             self.now().parts.append(rendered)
             self.now().letters += len(text)
-        elif len(text) <= 1200 and self.now().kind not in ("title",) and self.heading.startswith(("Summary", "What people get wrong")):
+        elif closing and len(text) <= 1200:
             self.new("list", self.heading, [rendered])
         else:
             self.now().notes.append(rendered)

@@ -15,10 +15,16 @@ MARKDOWN = {"colon_fence", "dollarmath", "amsmath", "deflist", "substitution", "
 
 
 class Markdown:
-    """MyST as HTML for a slide: the book's own parser, roles as text, links to the built pages, math left to MathJax."""
+    """MyST as HTML for a slide: the book's own parser, roles as text, links to the built pages, math left to MathJax.
 
-    def __init__(self, stem: str, cited: dict[str, str] | None = None):
-        self.stem, self.cited = stem, cited or {}
+    Args:
+        stem: file name of the page that the text is from.
+        cited: what stands for each key of the bibliography.
+        targets: the page on which each label ``(label)=`` stands.
+    """
+
+    def __init__(self, stem: str, cited: dict[str, str] | None = None, targets: dict[str, str] | None = None):
+        self.stem, self.cited, self.targets = stem, cited or {}, targets or {}
         self.parser = create_md_parser(MdParserConfig(enable_extensions=MARKDOWN), RendererHTML)
         rules = {"myst_role": self._role, "math_inline": lambda t: rf"<span class='math'>\({html.escape(t.content)}\)</span>",
                  "link_open": self._link, "colon_fence": self._fence, "fence": self._fence}
@@ -32,17 +38,20 @@ class Markdown:
         if name == "cite":
             return f"<span class='cite'>({html.escape('; '.join(self.cited.get(key.strip(), key.strip()) for key in content.split(',')))})</span>"
         text, label = re.match(r"(.*?)\s*(?:<([^>]*)>)?$", content, re.S).groups()
-        if name == "ref" and label and label.startswith("claim-c"):
-            return f"<a href='../html/claims.html#{label}'>{html.escape(text)}</a>"
+        if name == "ref" and label and label.lower() in self.targets:
+            return f"<a href='{self._target(label)}'>{html.escape(text)}</a>"
         return html.escape(text)
+
+    def _target(self, label: str) -> str:
+        return f"../html/{self.targets.get(label.lower(), self.stem)}.html#{label.lower()}"
 
     def _link(self, token) -> str:
         path, _, fragment = token.attrs.get("href", "").partition("#")
         if re.match(r"\w+:", path):
             return f"<a href='{html.escape(token.attrs['href'])}'>"
-        if fragment == "" and not path.endswith((".md", ".ipynb")):  # [text](label), a target of this page
-            path, fragment = "", path
-        page = re.sub(r"\.(md|ipynb)$", "", path) or self.stem
+        if not path or not path.endswith((".md", ".ipynb")):  # [text](#label) or [text](label)
+            return f"<a href='{self._target(fragment or path)}'>"
+        page = re.sub(r"\.(md|ipynb)$", "", path)
         return f"<a href='../html/{page}.html{'#' + fragment.lower() if fragment else ''}'>"
 
     def _fence(self, token) -> str:

@@ -3,8 +3,9 @@
     npm pack reveal.js@6.0.2
     python tools/vendor_reveal.py reveal.js-6.0.2.tgz
 
-Not taken: themes (we have our own), and all plugins. The speaker view of the notes plugin keeps two more copies of the deck
-in frames and finds its opener by origin, which a page opened from a folder does not have; ours is in ``static/slides.js``.
+Not taken: themes (we have our own) and all plugins. The speaker view of the notes plugin works from a folder, too, but it
+starts two more copies of the deck, each with its widgets in their first state; ours, in ``static/slides.js``, shows what is on
+the screen, and the time of the section.
 """
 
 import gzip
