@@ -61,7 +61,8 @@ def rehearsed(name: str, compute: Callable[[], Any], *, folder: str | Path = "re
         raise ValueError(f"rehearsed: expected a name of letters, digits, '-', '_' and '.', got {name!r}")
     mode = os.environ.get("DLNOTES_LECTURE") or "live"
     if mode not in ("live", "cached"):
-        raise ValueError(f"rehearsed: expected the environment variable DLNOTES_LECTURE to be 'live' or 'cached', got {mode!r}; unset it to compute")
+        raise ValueError(f"rehearsed: expected the environment variable DLNOTES_LECTURE to be 'live' or 'cached', got {mode!r}; "
+                         "unset it to compute")
     path, now = Path(folder) / f"{name}.safetensors", _fingerprint(compute)
     if mode == "cached":
         try:

@@ -1,13 +1,22 @@
 // A lecture deck: reveal.js turns the pages; here are the timer, the speaker's window, widgets that fit, and keys that stay with them.
-window.MathJax = { options: { enableMenu: false }, startup: { ready() { MathJax.startup.defaultReady(); MathJax.startup.promise.then(fitAll); } } };
+window.MathJax = {
+  options: { enableMenu: false },
+  startup: { ready() { MathJax.startup.defaultReady(); MathJax.startup.promise.then(fitAll); } },
+};
 const deck = document.querySelector(".reveal"), root = document.documentElement;
-const make = (tag, props = {}, ...children) => { const node = Object.assign(document.createElement(tag), props); node.append(...children); return node; };
+const make = (tag, props = {}, ...children) => {
+  const node = Object.assign(document.createElement(tag), props);
+  node.append(...children);
+  return node;
+};
 
 /* ---- size ---- */
 // A slide is drawn at 1280 × 720 and scaled: canvases ask how many pixels of the screen one of theirs has, so tell them.
 const screenRatio = window.devicePixelRatio || 1;
 let scale = 1;
-try { Object.defineProperty(window, "devicePixelRatio", { configurable: true, get: () => screenRatio * scale }); } catch { /* less crisp */ }
+try {
+  Object.defineProperty(window, "devicePixelRatio", { configurable: true, get: () => screenRatio * scale });
+} catch { /* less crisp */ }
 
 /** Shrink a slide's type until it fits, to three fifths at most; what is longer still can be scrolled. Short code is enlarged. */
 function fit(slide) {
@@ -35,7 +44,9 @@ async function fitWidget(slide) {
   const box = slide.querySelector(".widget"), host = box.querySelector(".dln-host");
   if (!host || !host.dataset.ready || host.dataset.fitted) return;
   host.dataset.fitted = "wait";
-  const settle = async () => { for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame); }; // sizes are seen, canvases drawn
+  const settle = async () => { // sizes are seen, canvases drawn, heights known
+    for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+  };
   const set = async ({ size, width, side }) => {
     host.classList.toggle("side", side);
     host.style.width = `${width / size}px`;
@@ -46,7 +57,8 @@ async function fitWidget(slide) {
   };
   // Large type is worth a little more than large pictures: in each layout the largest size that fits, and of these the best.
   const full = box.clientWidth, sizes = [0.6, 0.66, 0.72, 0.78, 0.84, 0.91, 0.98, 1.06, 1.14, 1.24, 1.35];
-  const drawn = (size) => [...host.querySelectorAll(".dln-picture :is(canvas, svg, img)")].reduce((sum, node) => sum + node.clientWidth * node.clientHeight * size * size, 1);
+  const drawn = (size) => [...host.querySelectorAll(".dln-picture :is(canvas, svg, img)")]
+    .reduce((sum, node) => sum + node.clientWidth * node.clientHeight * size * size, 1);
   const enough = 0.3 * full * box.clientHeight;
   let best = null;
   for (const [part, side] of [1, 0.82, 0.66].flatMap((part) => [[part, false], [part, true]])) {
@@ -71,20 +83,34 @@ function fitAll() { slides().forEach(fit); }
 /* ---- the deck ---- */
 Reveal.initialize({
   width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true, transition: "none", backgroundTransition: "none",
-  viewDistance: 999, mobileViewDistance: 999, slideNumber: "c/t", controlsTutorial: false, help: true, pdfSeparateFragments: false,
+  viewDistance: 999, mobileViewDistance: 999, slideNumber: "c/t", controlsTutorial: false, help: false, pdfSeparateFragments: false,
   scrollActivationWidth: null, keyboard: { 78: toggleNotes, 80: null, 82: resetTimer, 84: toggleTimer, 68: toggleDark, 83: openDesk },
 });
-for (const [key, description] of [["S", "The speaker's window"], ["N", "Notes on this screen"], ["T", "Timer: hide, show"], ["R", "Timer: from zero"], ["D", "Dark or light"]]) {
-  Reveal.registerKeyboardShortcut(key, description);
-}
 const rescale = () => { scale = Reveal.getScale() || 1; };
-Reveal.on("ready", () => { rescale(); fitAll(); new MutationObserver(fitAll).observe(deck.querySelector(".slides"), { subtree: true, attributeFilter: ["data-ready"] }); });
-Reveal.on("resize", () => { rescale(); dispatchEvent(new Event("dln-resize")); });
+Reveal.on("ready", () => {
+  rescale();
+  fitAll();
+  new MutationObserver(fitAll).observe(deck.querySelector(".slides"), { subtree: true, attributeFilter: ["data-ready"] });
+});
+Reveal.on("resize", rescale);
 Reveal.on("slidechanged", ({ currentSlide }) => { startTimer(); fit(currentSlide); show(); });
 for (const event of ["fragmentshown", "fragmenthidden"]) Reveal.on(event, startTimer);
 
-function toggleDark() { root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark"; desk((page) => { page.documentElement.dataset.theme = root.dataset.theme; }); }
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (query) => { root.dataset.theme = query.matches ? "dark" : "light"; });
+function paint(dark) {
+  root.dataset.theme = dark ? "dark" : "light";
+  desk((page) => { page.documentElement.dataset.theme = root.dataset.theme; });
+}
+function toggleDark() { paint(root.dataset.theme !== "dark"); }
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (query) => paint(query.matches));
+
+document.addEventListener("keydown", (event) => {
+  const help = document.querySelector(".dln-keys");
+  if (event.target.closest?.("input, textarea")) return;
+  if (event.key === "?" || (event.key === "Escape" && !help.hidden)) {
+    help.hidden = !help.hidden;
+    event.preventDefault(); event.stopPropagation();
+  }
+}, true);
 
 // Within a widget the keys are the widget's (its frame stops them). Two exceptions: a remote control's page keys, and the way out.
 document.addEventListener("keydown", (event) => {
@@ -117,16 +143,16 @@ function tick() {
 function times() {
   const at = here(), used = spent.reduce((a, b) => a + b, 0);
   const due = planned.slice(0, at + 1).reduce((a, b) => a + b, 0); // when this section should end
-  return { used: clock(used), total: clock(total), own: clock(spent[at]), share: clock(planned[at]), late: spent[at] > planned[at] + 0.5 && planned[at] > 0,
-    behind: used > due + 30, name: sections[at]?.dataset.name || "" };
+  return { used: clock(used), total: clock(total), own: clock(spent[at]), share: clock(planned[at]),
+    late: spent[at] > planned[at] + 0.5 && planned[at] > 0, behind: used > due + 30 };
 }
 function draw() {
   const { own, share, used, total, late, behind } = times();
-  timer.replaceChildren(make("b", { textContent: own, className: late ? "late" : "" }), ` of ${share} here`, make("span", { textContent: "  ·  " }),
+  timer.replaceChildren(make("b", { textContent: own, className: late ? "late" : "" }), ` of ${share} here  ·  `,
     make("b", { textContent: used, className: behind ? "late" : "" }), ` of ${total}`);
   desk((page) => {
     const strong = (text, bad) => make("strong", { textContent: text, className: bad ? "late" : "" });
-    const part = (text, rest, bad) => { const span = page.createElement("span"); span.append(page.adoptNode(strong(text, bad)), rest); return span; };
+    const part = (text, rest, bad) => page.adoptNode(make("span", {}, strong(text, bad), rest));
     const time = new Date();
     page.querySelector(".clock").replaceChildren(part(own, `of ${share} in this section`, late), part(used, `of ${total} in all`, behind),
       part(`${time.getHours()}:${String(time.getMinutes()).padStart(2, "0")}`, "now", false));
@@ -138,7 +164,8 @@ function toggleTimer() { timer.hidden = !timer.hidden; }
 setInterval(tick, 250);
 
 /* ---- notes ---- */
-const panel = make("div", { className: "dln-notes", hidden: true, tabIndex: 0, role: "region", ariaLabel: "Speaker notes" }, make("div", { className: "dln-said" }));
+const panel = make("div", { className: "dln-notes", hidden: true, tabIndex: 0, role: "region", ariaLabel: "Speaker notes" },
+  make("div", { className: "dln-said" }));
 document.body.append(panel);
 const EMPTY = "<p>No notes for this slide.</p>";
 const notesOf = (slide) => slide?.querySelector("aside.notes")?.innerHTML || EMPTY;
@@ -161,7 +188,8 @@ function openDesk() {
     <div class="ahead"><p>On the screen</p><div class="frame now"></div><p class="name"></p><div class="frame next"></div></div></main>`;
   page.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = { ArrowRight: "right", ArrowLeft: "left", ArrowDown: "down", ArrowUp: "up", " ": "next", PageDown: "next", PageUp: "prev", Enter: "next" }[event.key];
+    const act = { ArrowRight: "right", ArrowLeft: "left", ArrowDown: "down", ArrowUp: "up", PageDown: "next", PageUp: "prev",
+      " ": "next", Enter: "next" }[event.key];
     const own = { r: resetTimer, t: toggleTimer, d: toggleDark }[event.key.toLowerCase()];
     if (!act && !own) return;
     event.preventDefault();
@@ -181,7 +209,9 @@ function copy(slide, page) {
   twin.querySelectorAll("aside, script").forEach((node) => node.remove());
   const from = slide.querySelectorAll("canvas");
   twin.querySelectorAll("canvas").forEach((canvas, i) => { if (from[i].width) canvas.getContext("2d").drawImage(from[i], 0, 0); });
-  frame.firstChild.append(twin);
+  const column = page.createElement("section");
+  column.append(twin);
+  frame.firstChild.append(column);
   return frame;
 }
 

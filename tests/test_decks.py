@@ -41,8 +41,8 @@ def text(slide):
 
 
 def test_a_section_is_its_heading_then_question_code_output_and_first_sentence():
-    found, sections = slides(TITLE, md("## Sums\n\nA sum adds. It has an order.\n\n**Predict.** What is 1 + 1?"), said("print(1 + 1)", "2\n"),
-                             md("It is two. Nobody doubts it.\n\nMore prose."))
+    found, sections = slides(TITLE, md("## Sums\n\nA sum adds. It has an order.\n\n**Predict.** What is 1 + 1?"),
+                             said("print(1 + 1)", "2\n"), md("It is two. Nobody doubts it.\n\nMore prose."))
     assert [section.title for section in sections] == ["9. Title", "Sums"]
     assert [slide.kind for slide in found] == ["title", "question", "run"]
     title, question, run = found
@@ -53,13 +53,15 @@ def test_a_section_is_its_heading_then_question_code_output_and_first_sentence()
 
 
 def test_exercises_questions_and_further_reading_stay_in_the_chapter():
-    found, _ = slides(TITLE, md("## One\n\nText."), said("print(1)", "1"), md("## Exercises\n\nDo."), said("...", "Not yet", ["exercise:a.b"]),
-                      md("## Check yourself\n\nAsk."), md("## Further reading\n\n- a book"), md("## Summary\n\n- Remember this."))
+    found, _ = slides(TITLE, md("## One\n\nText."), said("print(1)", "1"), md("## Exercises\n\nDo."),
+                      said("...", "Not yet", ["exercise:a.b"]),
+                      md("## Check yourself\n\nAsk."), md("## Summary\n\n- Remember this.\n\n(more)=\n## Further reading\n\n- a book"))
     assert [(slide.kind, slide.title) for slide in found] == [("title", "9. Title"), ("lead", "One"), ("run", "One"), ("list", "Summary")]
 
 
 def test_solutions_and_hidden_cells_are_no_slides_even_outside_the_exercises():
-    found, _ = slides(TITLE, md("## One\n\nText."), said("a", "1", ["solution:a.b"]), said("b", "2", ["remove-cell"]), said("c", "3", ["exercise:a.b"]))
+    found, _ = slides(TITLE, md("## One\n\nText."), said("a", "1", ["solution:a.b"]), said("b", "2", ["remove-cell"]),
+                      said("c", "3", ["exercise:a.b"]))
     assert [slide.kind for slide in found] == ["title", "lead"]
 
 
@@ -115,7 +117,8 @@ def test_the_belief_to_settle_is_in_the_lecture():
 def test_the_shares_of_the_sections_add_up_and_a_fixed_one_is_kept(minutes):
     cells = [TITLE]
     for name in ("One", "Two", "Three"):
-        cells += [md(f"## {name}\n\nText.", *(["minutes:4"] if name == "Two" else []))] + [said(f"print('{name}')", name) for _ in range(4 if name == "Three" else 1)]
+        cells.append(md(f"## {name}\n\nText.", *(["minutes:4"] if name == "Two" else [])))
+        cells += [said(f"print('{name}')", name) for _ in range(4 if name == "Three" else 1)]
     _, sections = slides(*cells, minutes=minutes)
     assert sum(section.minutes for section in sections) == minutes
     shares = {section.title: section.minutes for section in sections}
@@ -128,7 +131,8 @@ def test_roles_are_text_links_lead_to_the_built_page_and_formulas_are_left_to_ma
     page = markdown.html("{term}`softmax <softmax>` {cite}`a2020` {ref}`it <claim-c059>` [x](api/norm.md#a) [y](#Here) [z](07_fft.ipynb) "
                          "[w](https://example.org/a) [v](memory-resume) $a<b$\n\n$$\nx_1 & y\n$$\n\n(target)=\n\n```python\nx = 1\n```")
     assert "softmax <span class='cite'>(Ann &amp; Bo 2020)</span> <a href='../html/05_attention.html#claim-c059'>it</a>" in page
-    for link in ("../html/api/norm.html#a", "../html/05_attention.html#here", "../html/07_fft.html", "../html/10b_memory.html#memory-resume", "https://example.org/a"):
+    for link in ("../html/api/norm.html#a", "../html/05_attention.html#here", "../html/07_fft.html",
+                 "../html/10b_memory.html#memory-resume", "https://example.org/a"):
         assert f"<a href='{link}'>" in page
     assert r"\(a&lt;b\)" in page and "x_1 &amp; y" in page and "target" not in page and "highlight" in page
 

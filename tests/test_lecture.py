@@ -31,7 +31,8 @@ def same(one, other):
     return type(one) is type(other) and one == other
 
 
-RESULTS = [torch.arange(6.0).reshape(2, 3).T, torch.ones(3, dtype=torch.bfloat16), np.arange(4), torch.tensor(3), 0.1, 7, "text", None, True,
+RESULTS = [torch.arange(6.0).reshape(2, 3).T, torch.ones(3, dtype=torch.bfloat16), np.arange(4), torch.tensor(3),
+           0.1, 7, "text", None, True,
            {"loss": [0.5, 0.25], "map": torch.eye(2), "sizes": (1, (2, None)), "empty": {}}, torch.fft.fft(torch.arange(4.0)).conj(),
            np.arange(3) + 1j, np.arange(6.0).reshape(2, 3)[:, ::-1], torch.ones(2, 2, requires_grad=True).detach(), torch.zeros(0, 3)]
 
@@ -41,8 +42,8 @@ def test_what_failed_is_replaced_by_an_equal_result(tmp_path, capsys, result):
     assert rehearsed("demo", lambda: result, folder=tmp_path) is result
     assert capsys.readouterr().out == ""
     assert same(result, rehearsed("demo", out_of_memory, folder=tmp_path))
-    assert re.match(r"demo: from the rehearsal of \d{4}-\d\d-\d\d \d\d:\d\d on .+ \(OutOfMemoryError: CUDA out of memory. Tried to allocate 320.00 GiB\)",
-                    capsys.readouterr().out)
+    assert re.match(r"demo: from the rehearsal of \d{4}-\d\d-\d\d \d\d:\d\d on .+ "
+                    r"\(OutOfMemoryError: CUDA out of memory. Tried to allocate 320.00 GiB\)", capsys.readouterr().out)
 
 
 def test_it_computes_anew_each_time_and_keeps_the_last(tmp_path):

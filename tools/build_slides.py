@@ -80,13 +80,13 @@ def scripts() -> dict[str, bytes]:
     return files | {f"widgets/{name}.js": _bundle.classic_script(name).encode() for name in _bundle.names()}
 
 
-def slide_html(slide: deck.Slide, section: deck.Section) -> str:
+def slide_html(slide: deck.Slide, section: deck.Section, md: deck.Markdown) -> str:
     body = "\n".join(re.sub(r"<div class='widget' data-view='(\w+)'></div>",
                             rf"<div class='widget' data-prevent-swipe><script type='{VIEW}'>"
                             r'{"model_id": "\1"}</script></div>', part) for part in slide.parts)
     over = "True or false?" if slide.belief else "" if slide.title == section.title else re.sub(r"[`$]", "", section.title)
     tag = "h1" if slide.kind == "title" else "h2"
-    heading = f"<{tag}>{slide.heading_html}</{tag}>" if slide.title else ""
+    heading = f"<{tag}>{md.inline(slide.title)}</{tag}>" if slide.title else ""
     quiet = " quiet" if slide.kind in ("run", "figure", "widget", "table", "list") else ""
     return (f"<section class='s-{slide.kind}{quiet}'><header>{f'<p class=over>{html.escape(over)}</p>' if over else ''}{heading}</header>"
             f"<div class='body'>{body}</div><aside class='notes'>{''.join(slide.notes)}</aside></section>")
@@ -127,13 +127,12 @@ def build_deck(notebook, stem: str, md: deck.Markdown, minutes: float, plan=None
     sections.append(deck.Section("Take home", [end], 0.0))
     stacks = []
     for section in sections:
-        for slide in section.slides:
-            slide.heading_html = md.inline(slide.title)
-        inner = "\n".join(slide_html(slide, section) for slide in section.slides)
+        inner = "\n".join(slide_html(slide, section, md) for slide in section.slides)
         name = html.escape(re.sub(r"[`$]", "", section.title), quote=True)
         stacks.append(f'<section data-minutes="{section.minutes:g}" data-name="{name}">{inner}</section>')
     state = next(iter(notebook.metadata.get("widgets", {}).values()), {"state": {}})
-    views = {model for slide in (x for section in sections for x in section.slides) for model in re.findall(r"data-view='(\w+)'", "".join(slide.parts))}
+    parts = "".join(part for section in sections for slide in section.slides for part in slide.parts)
+    views = set(re.findall(r"data-view='(\w+)'", parts))
     slim = _bundle.slim_state(state)
     slim["state"] = {model: entry for model, entry in slim["state"].items() if model in views}
     saved = f'<script type="{STATE}">{_bundle.script_safe(slim)}</script>' if views else ""
@@ -141,21 +140,30 @@ def build_deck(notebook, stem: str, md: deck.Markdown, minutes: float, plan=None
     used = [(name, data) for name, data in reader.images if f"images/{name}" in text]
     after = f"""{saved}<script src="static/reveal.js"></script><script src="static/slides.js"></script>
 <script async src="static/widgets/runtime.js"></script><script async src="static/tex-svg.js"></script>"""
-    body = f'<div class="reveal" data-minutes="{minutes:g}"><div class="slides">{text}</div></div>'
+    body = (f'<div class="reveal" data-minutes="{minutes:g}"><div class="slides">{text}</div></div>'
+            f'<div class="dln-notes dln-keys" hidden>{keys()}</div>')
     return page(title, body, shared_style(), after), used, sections
 
 
+def keys() -> str:
+    """What each key does, as a table: in the index, and in a deck behind the key "?"."""
+    rows = [("→ ←", "the next section, the section before"), ("↓ ↑", "within a section"),
+            ("Space PageDown", "the next slide, whichever it is; PageUp goes back"),
+            ("Esc", "out of a widget, back to the slides; then: all slides at once"),
+            ("S", "the speaker's window: notes, next slide, clock"),
+            ("N", "the notes on this screen"), ("T", "the timer: hide, show"), ("R", "the timer: from zero"), ("D", "dark or light"),
+            ("F", "full screen; within a widget, the widget"), ("B", "a black screen"), ("?", "these keys")]
+    boxes = [(" ".join(f"<kbd>{key}</kbd>" for key in names.split()), does) for names, does in rows]
+    return "<table>" + "".join(f"<tr><td>{names}</td><td>{does}</td></tr>" for names, does in boxes) + "</table>"
+
+
 def index_html(decks: list[tuple[str, list[deck.Section]]], minutes: float) -> str:
-    rows = "".join(f"<li><a href='{stem}.html'>{html.escape(sections[0].title)}</a> <span>{sum(len(s.slides) for s in sections)} slides</span></li>"
-                   for stem, sections in decks)
-    keys = "".join(f"<tr><td>{' '.join(f'<kbd>{key}</kbd>' for key in keys.split())}</td><td>{does}</td></tr>" for keys, does in [
-        ("→ ←", "the next section, the section before"), ("↓ ↑", "within a section"), ("Space PageDown", "the next slide, whichever it is; PageUp goes back"),
-        ("Esc", "out of a widget, back to the slides; then: all slides at once"), ("S", "the speaker's window: notes, next slide, clock"),
-        ("N", "the notes on this screen"), ("T", "the timer: hide, show"), ("R", "the timer: from zero"), ("D", "dark or light"), ("F", "full screen; within a widget, the widget"),
-        ("B", "a black screen"), ("?", "all keys")])
+    rows = "".join(f"<li><a href='{stem}.html'>{html.escape(sections[0].title)}</a> <span>{sum(len(s.slides) for s in sections)} slides"
+                   "</span></li>" for stem, sections in decks)
     body = f"""<main class="dln-index"><h1>Lectures</h1>
-<p>One deck of {minutes:g} minutes for each chapter. The widgets in it live. Nothing is fetched from elsewhere: copy this folder to a stick and it works in the lecture hall.</p>
-<ol>{rows}</ol><h2>Keys</h2><table>{keys}</table>
+<p>One deck of {minutes:g} minutes for each chapter. The widgets in it live. Nothing is fetched from elsewhere: copy this folder
+to a stick and it works in the lecture hall.</p>
+<ol>{rows}</ol><h2>Keys</h2>{keys()}
 <p>In a widget the arrow keys belong to the widget. PageDown and PageUp, which a remote control sends, always turn the slide.</p></main>"""
     return page("Lectures", body, shared_style())
 
@@ -180,7 +188,8 @@ def read(stem: str, executed: Path):
     """The notebook as it stands in the book, with the outputs of its last execution."""
     run, source = nbformat.read(executed, as_version=4), nbformat.read(BOOK / f"{stem}.ipynb", as_version=4)
     if build_book.code_of(run) != build_book.code_of(source):
-        raise ValueError(f"build_slides: expected {executed.name} to be an execution of book/{stem}.ipynb as it stands, but their code differs; run make book")
+        raise ValueError(f"build_slides: expected {executed.name} to be an execution of book/{stem}.ipynb as it stands, "
+                         "but their code differs; run make book")
     return build_book.with_outputs(source, run)
 
 

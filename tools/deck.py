@@ -13,7 +13,8 @@ A chapter holds more than a lecture, so this selects. The rules, in the order of
   (a question, its code and its answer), those that settle a belief first, then those with a figure, then earlier ones.
 
 A cell's tags overrule: ``slide`` (always in), ``skip-slide`` (never), ``notes`` (a markdown cell for the lecturer alone, folded
-in the notebook: it joins the notes of the slide before it and is left out of the page), ``minutes:4`` (on a ``##`` cell: the section's share).
+in the notebook: it joins the notes of the slide before it and is left out of the page), ``minutes:4`` (on a ``##`` cell: the
+section's share).
 """
 
 import html
@@ -23,8 +24,10 @@ from dataclasses import dataclass, field
 from slide_text import Markdown, code, first_sentences
 
 MINUTES = 45
-CODE_LINES, OUTPUT_LINES, TABLE_ROWS, LEAD, SENTENCE, TOGETHER = 15, 18, 13, 260, 200, 520  # lines, rows, and letters that a slide bears
+CODE_LINES, OUTPUT_LINES, TABLE_CELLS, LEAD, SENTENCE, TOGETHER = 15, 18, 36, 260, 200, 520  # lines, cells, and letters that a slide bears
 SPENT = {"title": 2.0, "lead": 0.5, "question": 1.0, "run": 1.25, "figure": 1.0, "widget": 3.0, "table": 1.0, "list": 1.0, "end": 1.0}
+NO_SLIDE = {"exercise", "solution", "remove-cell", "first-cell", "skip-slide"}
+CLOSING = ("Summary", "What people get wrong")
 LEFT_OUT = ("Exercises", "Check yourself", "Further reading")
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -41,6 +44,7 @@ class Slide:
     must: bool = False
     belief: bool = False
     claim: str = ""
+    answered: bool = False  # it shows a result
 
     @property
     def minutes(self) -> float:
@@ -76,27 +80,32 @@ class Reader:
     """Walks through a notebook and makes all slides it could give; :func:`choose` then takes those that fit."""
 
     def __init__(self, notebook, stem: str, md: Markdown):
-        self.md, self.stem, self.unit, self.images, self.left = md, stem, 0, [], None
+        self.md, self.stem, self.unit, self.images, self.left = md, stem, 0, [], False
         self.sections, self.heading, self.pending, self.explain, self.before = [Section("")], "", [], None, ""
         for index, cell in enumerate(notebook.cells):
             tags = cell.metadata.get("tags", [])
             names = {tag.split(":")[0] for tag in tags}
-            if cell.cell_type == "markdown" and re.match(r"(\(.*\)=\s*)*## ", cell.source):
-                title = re.search(r"(?m)^## (.*)$", cell.source)[1]
-                self.left = title if title.startswith(LEFT_OUT) else None
-            if self.left or "skip-slide" in names:
-                continue
-            if cell.cell_type == "markdown" and "notes" in names:
-                unfolded = re.sub(r"</?details>|<summary>.*?</summary>", "", cell.source)
-                self.now().notes.insert(0, f"<div class='advice'>{md.html(unfolded)}</div>")
-            elif cell.cell_type == "markdown":
-                following = notebook.cells[index + 1] if index + 1 < len(notebook.cells) else None
-                self.markdown(cell.source, "slide" in names, before_code=following is not None and following.cell_type == "code")
-                fixed = next((tag.split(":")[1] for tag in tags if tag.startswith("minutes:")), None)
-                if fixed:
-                    self.sections[-1].fixed = float(fixed)
-            elif cell.cell_type == "code" and not names & {"exercise", "solution", "remove-cell", "first-cell"}:
+            if cell.cell_type == "markdown":
+                before_code = index + 1 < len(notebook.cells) and notebook.cells[index + 1].cell_type == "code"
+                for part in re.split(r"(?m)^(?=(?:\(.*\)=\s*\n)*## )", cell.source):  # one cell may hold two sections
+                    self.part(part, tags, names, before_code and cell.source.endswith(part))
+            elif cell.cell_type == "code" and not self.left and not names & NO_SLIDE:
                 self.code(cell, names)
+
+    def part(self, source: str, tags: list[str], names: set[str], before_code: bool) -> None:
+        title = re.search(r"(?m)^## (.*)$", source)
+        if title:
+            self.left = title[1].startswith(LEFT_OUT)
+        if self.left or "skip-slide" in names or not source.strip():
+            return
+        if "notes" in names:
+            unfolded = re.sub(r"</?details>|<summary>.*?</summary>", "", source)
+            self.now().notes.insert(0, f"<div class='advice'>{self.md.html(unfolded)}</div>")
+            return
+        self.markdown(source, "slide" in names, before_code)
+        fixed = next((tag.split(":")[1] for tag in tags if tag.startswith("minutes:")), None)
+        if fixed:
+            self.sections[-1].fixed = float(fixed)
 
     def now(self) -> Slide:
         slides = self.sections[-1].slides
@@ -133,14 +142,14 @@ class Reader:
                 self.pending.append(rendered)  # it introduces the code that follows
             elif kind == "paragraph":
                 self.paragraph(text, rendered)
-            elif kind in ("math_block", "amsmath", "math_block_label") and self.now().kind in ("lead", "question") and self.now().letters < TOGETHER:
+            elif "math" in kind and self.now().kind in ("lead", "question") and self.now().letters < TOGETHER:
                 self.now().parts.append(rendered)
                 self.now().letters += 120
             elif kind in ("bullet_list", "ordered_list"):
                 self.listing(text, rendered)
             elif kind == "table":
                 self.unit += self.now().kind not in ("lead", "question")
-                if text.count("\n") <= TABLE_ROWS + 1:
+                if (text.count("\n") - 1) * (text.split("\n")[0].count("|") - 1) <= TABLE_CELLS:
                     self.new("table", self.heading, [rendered])
             elif kind == "colon_fence" and self.now().kind == "title":
                 self.now().parts.append(self.aims(text))
@@ -191,7 +200,7 @@ class Reader:
         slide.notes.append(rendered)
 
     def listing(self, text: str, rendered: str) -> None:
-        closing = self.heading.startswith(("Summary", "What people get wrong"))
+        closing = self.heading.startswith(CLOSING)
         if not closing and len(text) <= 420 and self.now().kind == "lead" and self.now().letters < TOGETHER:
             self.now().parts.append(rendered)
             self.now().letters += len(text)
@@ -201,70 +210,73 @@ class Reader:
             self.now().notes.append(rendered)
 
     def code(self, cell, names: set[str]) -> None:
-        source, shown = cell.source.rstrip(), texts(cell)
-        views = [output.data[VIEW]["model_id"] for output in cell.outputs if VIEW in output.get("data", {})]
-        figures = [output for output in cell.outputs if "image/png" in output.get("data", {}) and VIEW not in output.data]
-        page = "".join(output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {}))
-        notes, self.pending = self.pending, []
-        must, count = "slide" in names, source.count("\n") + 1
+        """The slides of a code cell: its widgets, what it prints, its figures."""
+        outputs = [output.get("data", {}) | {"alt": output.get("metadata", {}).get("image/png", {}).get("alt")} for output in cell.outputs]
+        views = [data[VIEW]["model_id"] for data in outputs if VIEW in data]
+        figures = [data for data in outputs if "image/png" in data and VIEW not in data]
+        page, shown = "".join(data.get("text/html", "") for data in outputs), texts(cell)
+        source, count = cell.source.rstrip(), cell.source.rstrip().count("\n") + 1
         listed = count <= CODE_LINES and not names & {"hide-input", "remove-input"}
-        belief = "claim" in names
-        slides = self.sections[-1].slides
-        if belief:
-            for slide in slides:
-                slide.belief |= slide.unit == self.unit
-        if not (views or figures or shown or page) and (is_setup(source) or count > CODE_LINES):
-            self.now().notes.extend(notes)
+        result = views or figures or shown or page
+        if not result and (is_setup(source) or not listed):
             return
-        if self.now().kind == "widget" and self.now().unit == self.unit and not views:
-            self.unit += 1
-        elif any(slide.unit == self.unit and slide.kind in ("run", "figure", "table") and "fragment" in "".join(slide.parts) for slide in slides) \
-                and not (figures and not shown and count <= 5):
+        unit = [slide for slide in self.sections[-1].slides if slide.unit == self.unit]
+        if "claim" in names:
+            for slide in unit:
+                slide.belief = True
+        only_plots = figures and not shown and count <= 5
+        if unit and (unit[-1].kind == "widget" and not views or any(slide.answered for slide in unit) and not only_plots):
             self.unit += 1
         claim = next((tag.split(":")[1].upper() for tag in cell.metadata.get("tags", []) if tag.startswith("claim:")), "")
-        more = {"must": must, "belief": belief, "claim": claim}
+        begin, more = len(self.sections[-1].slides), {"must": "slide" in names, "belief": "claim" in names, "claim": claim}
         for view in views:
-            self.new("widget", self.heading, [f"<div class='widget' data-view='{view}'></div>"], **more).notes += notes
-            notes = []
-        if shown or page or not (views or figures):
-            lines = shown.count("\n") + 1
-            code_part, out = code(source), f"<pre class='out fragment'>{html.escape(shown)}</pre>"
-            last = slides[-1] if slides else None
-            if not shown and not page:
-                self.new("run", self.heading, [code_part], **more).notes += notes
-            elif page:
-                self.new("run", self.heading, [f"<div class='page'>{page}</div>"], **more).notes += notes
-            elif lines > 30:
-                cut = "\n".join(shown.split("\n")[:OUTPUT_LINES]) + f"\n… {lines - OUTPUT_LINES} more lines in the chapter"
-                self.new("run", self.heading, [f"<pre class='out'>{html.escape(cut)}</pre>"], **more).notes += notes
-            elif listed and last and last.kind == "run" and last.unit == self.unit and len(last.parts) == 1 and "highlight" in last.parts[0] \
-                    and last.parts[0].count("\n") + count + lines <= CODE_LINES + 5:
-                last.parts += [code_part, out]  # the cell before only defined what this one runs
-                last.notes += notes
-            elif listed and count + lines <= CODE_LINES + 9:
-                self.new("run", self.heading, [code_part, out], **more).notes += notes
-            elif listed or belief or lines > 2:
-                if listed:
-                    self.new("run", self.heading, [code_part], **more).notes += notes
-                self.new("run", self.heading, [out.replace(" fragment", "")], **more)
-            if self.now().kind == "run":
-                self.explain = self.now()
-            notes = []
-        for figure in figures:
-            alt = figure.metadata.get("image/png", {}).get("alt") or f"Figure: {self.heading}"
+            self.new("widget", self.heading, [f"<div class='widget' data-view='{view}'></div>"], **more)
+        if page:
+            self.new("run", self.heading, [f"<div class='page'>{page}</div>"], answered=True, **more)
+        elif shown or not result:
+            self.printed(source if listed else "", shown, more)
+        if listed and figures and not shown and count > 6:
+            self.new("run", self.heading, [code(source)], **more)
+        for i, figure in enumerate(figures):
             name = f"{self.stem}-{len(self.images) + 1}.png"
-            self.images.append((name, figure.data["image/png"]))
-            picture = f"<div class='figure'><img src='images/{name}' alt='{html.escape(alt)}'></div>"
-            short = 3 < count <= 6 and listed and not shown and figure is figures[0]
-            if listed and not shown and count > 6 and figure is figures[0]:
-                self.new("run", self.heading, [code(source)], **more).notes += notes
-                notes = []
-            if short:
-                slide = self.new("figure", self.heading, [code(source), picture.replace("'figure'", "'figure fragment'")], **more)
+            self.images.append((name, figure["image/png"]))
+            picture = f"<img src='images/{name}' alt='{html.escape(figure['alt'] or f'Figure: {self.heading}')}'>"
+            if listed and not shown and 3 < count <= 6 and i == 0:
+                parts = [code(source), f"<div class='figure fragment'>{picture}</div>"]
             else:
-                slide = self.new("figure", self.heading, [picture], **more)
-            slide.notes += notes
-            notes, self.explain = [], slide
+                parts = [f"<div class='figure'>{picture}</div>"]
+            self.explain = self.new("figure", self.heading, parts, answered=True, **more)
+        made = self.sections[-1].slides[begin:]
+        (made[0] if made else self.now()).notes += self.pending
+        self.pending = []
+
+    def printed(self, source: str, shown: str, more: dict) -> None:
+        """Code (if it is short enough to be shown) and its output, on one slide or on two."""
+        count, lines, slides = source.count("\n") + 1, shown.count("\n") + 1, self.sections[-1].slides
+        out = f"<pre class='out'>{html.escape(shown)}</pre>"
+        later = out.replace("'out'", "'out fragment'")
+        last = slides[-1] if slides else None
+        if not shown:
+            self.new("run", self.heading, [code(source)], **more)
+            return
+        if lines > 30:
+            cut = "\n".join(shown.split("\n")[:OUTPUT_LINES]) + f"\n… {lines - OUTPUT_LINES} more lines in the chapter"
+            slide = self.new("run", self.heading, [f"<pre class='out'>{html.escape(cut)}</pre>"], answered=True, **more)
+        elif not source:
+            if lines < 3 and not more["belief"]:
+                return  # a line or two without the code that printed them say little
+            slide = self.new("run", self.heading, [out], answered=True, **more)
+        elif last and last.kind == "run" and last.unit == self.unit and not last.answered \
+                and last.parts[0].count("\n") + count + lines <= CODE_LINES + 5:
+            slide = last  # the cell before only defined what this one runs
+            slide.parts += [code(source), later]
+            slide.answered = True
+        elif count + lines <= CODE_LINES + 9:
+            slide = self.new("run", self.heading, [code(source), later], answered=True, **more)
+        else:
+            self.new("run", self.heading, [code(source)], **more)
+            slide = self.new("run", self.heading, [out], answered=True, **more)
+        self.explain = slide
 
 
 def choose(sections: list[Section], minutes: float = MINUTES, settle: str | None = None) -> list[Section]:
@@ -275,16 +287,17 @@ def choose(sections: list[Section], minutes: float = MINUTES, settle: str | None
     units: dict[tuple[int, int], list[Slide]] = {}
     kept: set[int] = set()
     for s, section in enumerate(sections):
-        first, closing = True, section.title.startswith(("Summary", "What people get wrong"))
+        closing, first, shown = section.title.startswith(CLOSING), True, set()
         for slide in section.slides:
-            if slide.kind == "lead" and not slide.belief and len(section.slides) > 1 and (not slide.parts or closing and slide.letters < 90):
-                first = False
-                continue  # nothing but a heading: the next slide has it, too
-            if slide.must or slide.kind in ("title", "widget") or (first and slide.kind in ("lead", "question")) \
-                    or (closing and slide.kind in ("list", "table") and not any(id(x) in kept for x in section.slides if x is not slide and x.kind == slide.kind)):
-                kept.add(id(slide))
-            first = False
             units.setdefault((s, slide.unit), []).append(slide)
+            repeats = slide.kind == "lead" and not slide.belief and len(section.slides) > 1  # only a heading: the next slide has it, too
+            empty = repeats and (not slide.parts or closing and slide.letters < 90)
+            heads = first and slide.kind in ("lead", "question")
+            sums_up = closing and slide.kind in ("list", "table") and slide.kind not in shown
+            if slide.must or slide.kind in ("title", "widget") or (heads and not empty) or sums_up:
+                kept.add(id(slide))
+                shown.add(slide.kind)
+            first = False
     for unit in units.values():
         if any(slide.claim and slide.claim == settle for slide in unit):
             kept |= {id(slide) for slide in unit if slide.parts or slide.belief}

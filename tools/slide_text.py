@@ -28,7 +28,8 @@ class Markdown:
         self.parser = create_md_parser(MdParserConfig(enable_extensions=MARKDOWN), RendererHTML)
         rules = {"myst_role": self._role, "math_inline": lambda t: rf"<span class='math'>\({html.escape(t.content)}\)</span>",
                  "link_open": self._link, "colon_fence": self._fence, "fence": self._fence}
-        rules |= dict.fromkeys(("math_block", "math_block_label", "amsmath"), lambda t: rf"<div class='math'>\[{html.escape(t.content)}\]</div>")
+        block = lambda t: rf"<div class='math'>\[{html.escape(t.content)}\]</div>"  # noqa: E731
+        rules |= dict.fromkeys(("math_block", "math_block_label", "amsmath"), block)
         rules |= dict.fromkeys(("myst_target", "myst_line_comment", "myst_block_break"), lambda t: "")
         for name, rule in rules.items():
             self.parser.add_render_rule(name, lambda _self, tokens, i, options, env, rule=rule: rule(tokens[i]))
@@ -36,7 +37,8 @@ class Markdown:
     def _role(self, token) -> str:
         name, content = token.meta["name"], token.content
         if name == "cite":
-            return f"<span class='cite'>({html.escape('; '.join(self.cited.get(key.strip(), key.strip()) for key in content.split(',')))})</span>"
+            sources = "; ".join(self.cited.get(key, key) for key in map(str.strip, content.split(",")))
+            return f"<span class='cite'>({html.escape(sources)})</span>"
         text, label = re.match(r"(.*?)\s*(?:<([^>]*)>)?$", content, re.S).groups()
         if name == "ref" and label and label.lower() in self.targets:
             return f"<a href='{self._target(label)}'>{html.escape(text)}</a>"

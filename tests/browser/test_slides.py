@@ -26,7 +26,8 @@ SIZES = [(1280, 720), (1920, 1080)]
 def decks(tmp_path_factory):
     """All decks, built from the notebooks that `make book` executed."""
     folder = tmp_path_factory.mktemp("slides")
-    newest = {stem: max((ROOT / "_build" / "executed").glob(f"{stem}-*.ipynb"), key=lambda path: path.stat().st_mtime, default=None) for stem in STEMS}
+    cache = ROOT / "_build" / "executed"
+    newest = {stem: max(cache.glob(f"{stem}-*.ipynb"), key=lambda path: path.stat().st_mtime, default=None) for stem in STEMS}
     assert all(newest.values()), f"not executed: {[stem for stem, path in newest.items() if path is None]}; run make book"
     build_slides.write(folder, newest)
     return folder
@@ -69,13 +70,14 @@ def test_nothing_overflows_its_slide(show, stem, width, height):
     for index in range(count):
         go(page, index)
         over = page.evaluate("""(i) => {
-          const slide = slides()[i], body = slide.querySelector(".body"), widget = slide.querySelector(".dln-host"), edge = slide.getBoundingClientRect();
-          const scale = Reveal.getScale(), low = body.getBoundingClientRect().bottom + 1, right = edge.right + 1, found = [];
+          const slide = slides()[i], body = slide.querySelector(".body"), widget = slide.querySelector(".dln-host");
+          const edge = slide.getBoundingClientRect(), scale = Reveal.getScale(), low = body.getBoundingClientRect().bottom + 1, right = edge.right + 1, found = [];
           if (slide.scrollHeight > 721) found.push(`slide ${slide.scrollHeight}`);
           if (!widget && body.scrollHeight > body.clientHeight + 1) found.push(`body ${body.scrollHeight} in ${body.clientHeight}`);
           if (widget && widget.getBoundingClientRect().bottom > low && !body.querySelector(".widget.scrolls")) found.push("widget");
           for (const part of body.querySelectorAll("p, li, pre, table, img, .math"))
-            if (part.getBoundingClientRect().right > right || part.scrollWidth > part.clientWidth + 1 && part.matches("pre:not(.dln-pre)")) found.push(part.outerHTML.slice(0, 60));
+            if (part.getBoundingClientRect().right > right || part.matches("pre:not(.dln-pre)") && part.scrollWidth > part.clientWidth + 1)
+              found.push(part.outerHTML.slice(0, 60));
           if (Math.abs(edge.height - 720 * scale) > 1) found.push(`height ${edge.height}`);
           return found;
         }""", index)
@@ -202,7 +204,7 @@ def test_the_notes_are_prose_and_advice_on_a_key(show):
     page = show("05_attention")
     assert page.evaluate("slides().filter((slide) => slide.querySelector('aside.notes').textContent.length > 40).length") > 20
     widget_slide(page, "attention")
-    panel = page.locator(".dln-notes")
+    panel = page.get_by_label("Speaker notes")
     assert not panel.is_visible()
     page.keyboard.press("n")
     assert "Pick a patch on the digit" in panel.inner_text()
@@ -238,7 +240,18 @@ def test_where_windows_are_blocked_the_notes_come_to_the_slides(show):
     page.evaluate("window.open = () => null")
     go(page, 1)
     page.keyboard.press("s")
-    assert page.locator(".dln-notes").is_visible()
+    assert page.get_by_label("Speaker notes").is_visible()
+
+
+def test_the_keys_are_explained_on_a_key(show):
+    page = show("07_fft")
+    page.keyboard.press("Shift+?")
+    assert page.locator(".dln-keys").is_visible()
+    assert "the speaker's window" in page.locator(".dln-keys").inner_text()
+    assert not page.evaluate("Reveal.isPaused()")
+    page.keyboard.press("Escape")
+    assert not page.locator(".dln-keys").is_visible()
+    assert not page.evaluate("Reveal.isOverview()")
 
 
 def test_a_deck_is_dark_or_light_as_the_system_asks_and_on_a_key(show):
