@@ -71,7 +71,8 @@ def test_nothing_overflows_its_slide(show, stem, width, height):
         go(page, index)
         over = page.evaluate("""(i) => {
           const slide = slides()[i], body = slide.querySelector(".body"), widget = slide.querySelector(".dln-host");
-          const edge = slide.getBoundingClientRect(), scale = Reveal.getScale(), low = body.getBoundingClientRect().bottom + 1, right = edge.right + 1, found = [];
+          const edge = slide.getBoundingClientRect(), scale = Reveal.getScale(), found = [], right = edge.right + 1;
+          const low = body.getBoundingClientRect().bottom + 1;
           if (slide.scrollHeight > 721) found.push(`slide ${slide.scrollHeight}`);
           if (!widget && body.scrollHeight > body.clientHeight + 1) found.push(`body ${body.scrollHeight} in ${body.clientHeight}`);
           if (widget && widget.getBoundingClientRect().bottom > low && !body.querySelector(".widget.scrolls")) found.push("widget");
