@@ -25,6 +25,8 @@ __all__ = ["KEPT", "LaunchError", "greeting", "ready"]
 KEPT = ("torch", "torchvision", "torchaudio", "numpy")
 """Packages that a platform brings in versions that fit each other; pip is forbidden to change them."""
 
+_MODULES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage"}     # where a package is imported by another name
+
 
 class LaunchError(ImportError):
     """The notebook cannot run here; the message is a sentence that says why, and the remedy. Notebooks show it without a traceback."""
@@ -49,7 +51,8 @@ def ready(version: str, wheel: str | Path | None = None, origin: str | None = No
     if sys.version_info < (3, 10):
         raise LaunchError(f"dlnotes {version} needs Python 3.10 or newer, and this kernel runs {sys.version.split()[0]}; choose a newer kernel")
     if wheel is not None:
-        _refuse_to_replace_a_checkout(version, wheel)
+        sys.path[:] = [entry for entry in sys.path if entry != str(wheel)]      # it was there to be read once, and would pass for installed
+        _refuse_to_replace_a_checkout(version)
     needs = _requirements(wheel)
     missing = [need for need in needs if not _is_met(need)]
     for need in missing:
@@ -57,13 +60,15 @@ def ready(version: str, wheel: str | Path | None = None, origin: str | None = No
         if name in KEPT and _version_of(name):
             raise LaunchError(f"dlnotes {version} needs {need}, and here is {name} {_version_of(name)}, which belongs to this platform and "
                               "stays as it is; choose a newer runtime, or an environment of your own (python -m venv)")
+        if name == "torch":
+            print("There is no torch here: pip fetches it, which takes gigabytes and minutes.", flush=True)
     renewed = [_name(need) for need in missing if _version_of(_name(need))]
     if wheel is not None or missing:
         _install(version, wheel, missing, downloaded=origin is not None)
-    _import_afresh(version, wheel)
+    _import_afresh(version, forget=wheel is not None)
     note = None if wheel is None else f"installed from {origin or wheel}"
     print(greeting(note if wheel is not None or not missing else f"installed {', '.join(map(_name, missing))}"))
-    if any(name in sys.modules for name in renewed):
+    if any(_MODULES.get(name, name) in sys.modules for name in renewed):
         print(f"Restart the kernel once, then run this cell again: {', '.join(renewed)} was renewed while in use.")
 
 
@@ -139,10 +144,10 @@ def _numbers(version: str) -> list[int]:
     return [int(digits) for digits in re.findall(r"\d+", version.split("+")[0])[:3]]
 
 
-def _refuse_to_replace_a_checkout(version: str, wheel: Path) -> None:
+def _refuse_to_replace_a_checkout(version: str) -> None:
     """A checkout is somebody's work: pip would replace an editable one, and one on the path would hide what pip installs."""
     place = None
-    spec = PathFinder.find_spec("dlnotes", [entry for entry in sys.path if entry != str(wheel)])
+    spec = PathFinder.find_spec("dlnotes")
     if spec is not None and spec.origin and (Path(spec.origin).parents[1] / "pyproject.toml").is_file():
         place = Path(spec.origin).parents[1]
     try:
@@ -202,13 +207,12 @@ def _reason(version: str, missing: list[str], output: str) -> str:
     return f"{needs}, and pip could not install it: {error}"
 
 
-def _import_afresh(version: str, wheel: Path | None) -> None:
+def _import_afresh(version: str, forget: bool) -> None:
     """Forget the copy that was read from the wheel, or an older one, and import what is installed now."""
     user = site.getusersitepackages()
     if Path(user).is_dir() and user not in sys.path and site.ENABLE_USER_SITE:
         site.addsitedir(user)                                   # pip may just have made it
-    if wheel is not None:
-        sys.path[:] = [entry for entry in sys.path if entry != str(wheel)]
+    if forget:
         for name in [name for name in sys.modules if name.partition(".")[0] == "dlnotes"]:
             del sys.modules[name]
     importlib.invalidate_caches()

@@ -23,8 +23,8 @@ def sources() -> list[Path]:
     return [ROOT / "pyproject.toml", ROOT / "README.md", *sorted(ROOT.glob("LICEN[CS]E*")), *sorted(ROOT.glob("NOTICE*")), *package]
 
 
-def build() -> Path:
-    """The wheel; built only if a source changed. Beside it lies SHA256SUMS.
+def build(out: Path = OUT) -> Path:
+    """The wheel, in the folder ``out`` (which is ours to empty); built only if a source changed. Beside it lies SHA256SUMS.
 
     Raises:
         RuntimeError: with setuptools' words if it could not be built.
@@ -32,25 +32,25 @@ def build() -> Path:
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for path in sources():
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
-    stamp = OUT / "sources.sha256"
-    found = list(OUT.glob("*.whl"))
+    stamp = out / "sources.sha256"
+    found = list(out.glob("*.whl"))
     if len(found) == 1 and stamp.exists() and stamp.read_text() == digest.hexdigest():
         return found[0]
-    shutil.rmtree(OUT, ignore_errors=True)
-    copy = OUT / "copy"
+    shutil.rmtree(out, ignore_errors=True)
+    copy = out / "copy"
     for path in sources():
         target = copy / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
         target.chmod(0o644)
     code = "import os, sys; os.umask(0o022); from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-    run = subprocess.run([sys.executable, "-c", code, str(OUT)], cwd=copy, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    run = subprocess.run([sys.executable, "-c", code, str(out)], cwd=copy, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                          env={**os.environ, "SOURCE_DATE_EPOCH": BEGINNING})
     shutil.rmtree(copy)
     if run.returncode:
         raise RuntimeError(f"setuptools did not build the wheel:\n{run.stdout[-3000:]}")
-    (wheel,) = OUT.glob("*.whl")
-    (OUT / "SHA256SUMS").write_text(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n", encoding="utf-8")
+    (wheel,) = out.glob("*.whl")
+    (out / "SHA256SUMS").write_text(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel.name}\n", encoding="utf-8")
     stamp.write_text(digest.hexdigest())
     return wheel
 
