@@ -49,9 +49,10 @@ def ready(version: str, wheel: str | Path | None = None, origin: str | None = No
     """
     wheel = None if wheel is None else Path(wheel)
     if sys.version_info < (3, 10):
-        raise LaunchError(f"dlnotes {version} needs Python 3.10 or newer, and this kernel runs {sys.version.split()[0]}; choose a newer kernel")
+        raise LaunchError(f"dlnotes {version} needs Python 3.10 or newer, and this kernel runs {sys.version.split()[0]}; "
+                          "choose a newer kernel")
     if wheel is not None:
-        sys.path[:] = [entry for entry in sys.path if entry != str(wheel)]      # it was there to be read once, and would pass for installed
+        sys.path[:] = [entry for entry in sys.path if entry != str(wheel)]      # read once; there it would pass for installed
         _refuse_to_replace_a_checkout(version)
     needs = _requirements(wheel)
     missing = [need for need in needs if not _is_met(need)]
@@ -199,9 +200,9 @@ def _reason(version: str, missing: list[str], output: str) -> str:
     if re.search(r"permission denied|read-only file system|not writ[e]?able", low):
         return (f"{needs}, and pip may not write here; use an environment of your own (python -m venv), or ask for dlnotes on this hub")
     if re.search(r"proxy|connection|resolve|timed out|max retries|network|no matching distribution", low):
-        return (f"{needs}, and pip could not fetch it; switch the internet on (Kaggle: Settings, Internet; behind a proxy: set https_proxy), "
-                "or put the wheels that are missing beside that of dlnotes (pip download on another machine; on Kaggle attach them as a "
-                "data set), then run this cell again")
+        return (f"{needs}, and pip could not fetch it; switch the internet on (Kaggle: Settings, Internet; behind a proxy: set "
+                "https_proxy), or put the wheels that are missing beside that of dlnotes (pip download on another machine; on Kaggle "
+                "attach them as a data set), then run this cell again")
     said = [line.strip() for line in output.splitlines() if line.strip()]
     error = next((line for line in said if line.lower().startswith("error")), said[-1] if said else "nothing")
     return f"{needs}, and pip could not install it: {error}"
@@ -219,5 +220,5 @@ def _import_afresh(version: str, forget: bool) -> None:
     import dlnotes
 
     if dlnotes.__version__ != version:
-        raise LaunchError(f"This chapter wants dlnotes {version}, and Python imports {dlnotes.__version__} from {Path(dlnotes.__file__).parent}; "
-                          "remove or rename that folder, restart the kernel, then run this cell again")
+        raise LaunchError(f"This chapter wants dlnotes {version}, and Python imports {dlnotes.__version__} from "
+                          f"{Path(dlnotes.__file__).parent}; remove or rename that folder, restart the kernel, then run this cell again")

@@ -57,10 +57,11 @@ class CleanPython:
         return found[0] if found else None
 
     def run(self, code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess:
-        """Run code in ``folder`` as a kernel would, without the internet and with nothing of this process's environment but a few names."""
+        """Run code in ``folder`` as a kernel would, without the internet and with hardly a variable of this process."""
         kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP") if name in os.environ}
         offline = {name: f"http://127.0.0.1:{closed_port()}" for name in ("http_proxy", "https_proxy")}
-        environment = {**kept, "HOME": str(self.site), "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0", "no_proxy": "127.0.0.1", **offline, **variables}
+        settings = {"HOME": str(self.site), "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0", "no_proxy": "127.0.0.1"}
+        environment = {**kept, **settings, **offline, **variables}
         return subprocess.run([str(self.python), "-c", code], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=120)
 

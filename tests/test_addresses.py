@@ -16,7 +16,8 @@ import first_cell  # noqa: E402
 
 TEXT = {".py", ".md", ".yml", ".yaml", ".toml", ".cff", ".ipynb", ".js", ".css", ".html", ".txt", ".cfg", ""}
 OUTPUT = {".git", ".venv", "_build", "__pycache__", ".hypothesis", ".pytest_cache", ".ipynb_checkpoints"}
-OURS = re.compile(r"https?://(?:www\.)?(?:github\.com|raw\.githubusercontent\.com)/[\w.-]+/dlnotes\b|https?://dlnotes\.[\w.]+(?:/dlnotes\b)?", re.I)
+OURS = re.compile(r"https?://(?:www\.)?(?:github\.com|raw\.githubusercontent\.com)/[\w.-]+/dlnotes\b"
+                  r"|https?://dlnotes\.[\w.]+(?:/dlnotes\b)?", re.I)
 
 
 def tree():
@@ -26,7 +27,8 @@ def tree():
 
 
 def test_no_other_address_of_the_course_stands_anywhere_in_the_tree():
-    wrong = {(path.relative_to(ROOT).as_posix(), found) for path in tree() for found in OURS.findall(path.read_text(encoding="utf-8", errors="ignore"))
+    wrong = {(path.relative_to(ROOT).as_posix(), found) for path in tree()
+             for found in OURS.findall(path.read_text(encoding="utf-8", errors="ignore"))
              if found not in (addresses.BOOK, addresses.REPOSITORY)}
     assert not wrong
 
@@ -76,10 +78,10 @@ def test_a_notebook_without_the_cell_gets_it_after_its_opening_text_and_is_numbe
 
 
 def test_binder_can_read_the_environment():
-    """What repo2docker looks for: a version of Python in the form that it parses, and a local package as its own line of pip's list."""
+    """What repo2docker looks for: Python's version in the form that it parses, the local package as a line of pip's list."""
     dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     python = next(entry for entry in dependencies if isinstance(entry, str) and entry.startswith("python"))
     assert re.fullmatch(r"python\s*=+\s*3\.1[0-3]", python)
     pip = next(entry["pip"] for entry in dependencies if isinstance(entry, dict))
     assert "-e ." in pip and any(line.startswith("jupyterlab==") for line in pip)
-    assert not [name for name in ("binder", ".binder", "Dockerfile", "apt.txt", "runtime.txt") if (ROOT / name).exists()], "would be read instead"
+    assert not [name for name in ("binder", ".binder", "Dockerfile") if (ROOT / name).exists()], "would be read instead"

@@ -4,6 +4,7 @@ Each test runs the cell of a real notebook in a clean Python with the platform's
 """
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -195,9 +196,11 @@ def test_a_checkout_of_another_version_is_left_as_it_is(python, tmp_path, wheel,
     (laptop.site / "checkout.pth").write_text(str(checkout))
     if how == "editable":
         laptop.bring("dlnotes", "9.9.9", module="__version__ = '9.9.9'\n")
-        (laptop.site / "dlnotes-9.9.9.dist-info/direct_url.json").write_text(f'{{"url": "{checkout.as_uri()}", "dir_info": {{"editable": true}}}}')
+        origin = {"url": checkout.as_uri(), "dir_info": {"editable": True}}
+        (laptop.site / "dlnotes-9.9.9.dist-info/direct_url.json").write_text(json.dumps(origin))
     run = laptop.run(CELL, place(tmp_path / "work", wheel))
-    assert run.returncode and f"wants dlnotes {VERSION}, and {checkout} is a checkout of another version, which stays as it is" in run.stdout
+    assert run.returncode
+    assert f"wants dlnotes {VERSION}, and {checkout} is a checkout of another version, which stays as it is" in run.stdout
 
 
 def test_a_folder_that_hides_the_installed_package_is_named(python, tmp_path, wheel):
@@ -274,13 +277,16 @@ def test_a_torch_that_does_not_start_is_said_in_the_line(monkeypatch):
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
     assert wheel.name == WHEEL
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if not name.startswith(f"dlnotes-{VERSION}.dist-info/")}
-    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dlnotes").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dlnotes").rglob("*")
+             if path.is_file() and "__pycache__" not in path.parts}
     assert packed == there
 
 
 def test_the_installed_wheel_has_its_widgets_weights_and_questions(wheel, tmp_path):
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", tmp_path / "target", wheel], check=True)
-    code = ("import dlnotes; from dlnotes.models.pretrained import load_pretrained; from dlnotes.widgets import AttentionExplorer, SelfAssessment\n"
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", tmp_path / "target"]
+    subprocess.run([*pip, wheel], check=True)
+    code = ("import dlnotes; from dlnotes.models.pretrained import load_pretrained\n"
+            "from dlnotes.widgets import AttentionExplorer, SelfAssessment\n"
             "assert len(AttentionExplorer().to_html()) > 1e4 and len(SelfAssessment('02_cnn').to_html()) > 1e4\n"
             "print(dlnotes.__file__, sum(p.numel() for p in load_pretrained('cnn_digits').parameters()))")
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "target"), "OMP_NUM_THREADS": "1"},

@@ -92,7 +92,8 @@ def launch_menu(app, pagename, templatename, context, doctree):
     links.append({"type": "link", "text": "Download", "url": f"{context['pathto']('_sources', 1)}/{context['sourcename']}",
                   "tooltip": "Download the notebook", "label": "download-source-button"})
     if "paths" in app.env.all_docs:
-        links.append({"type": "link", "text": "What each does", "url": context["pathto"]("paths") + "#run-elsewhere", "label": "launch-help"})
+        links.append({"type": "link", "text": "What each does", "url": context["pathto"]("paths") + "#run-elsewhere",
+                      "label": "launch-help"})
     buttons.insert(0, {"type": "group", "tooltip": "Run this chapter", "icon": "fas fa-play", "buttons": links, "label": "launch-buttons"})
 
 
