@@ -9,6 +9,7 @@ from __future__ import annotations  # an older Python shall read this file and b
 
 import importlib
 import json
+import os
 import re
 import site
 import subprocess
@@ -87,14 +88,35 @@ def greeting(note: str | None = None) -> str:
 
 
 def _torch_line() -> str:
+    """torch and its device, without importing it: a chapter may still set variables that torch reads when it is imported, and
+    Accelerate starts one process for each GPU only while this one has not touched CUDA."""
+    spec = PathFinder.find_spec("torch")
     try:
-        import torch
-    except Exception as error:  # a broken build raises what it likes
-        return f"torch does not start ({str(error).splitlines()[0] if str(error) else type(error).__name__}); run: dlnotes doctor"
-    if not torch.cuda.is_available():
-        return f"torch {torch.__version__} on the CPU"
-    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-    return f"torch {torch.__version__} on " + (names[0] if len(names) == 1 else f"{len(names)} GPUs, the first {names[0]}")
+        text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
+    except (AttributeError, TypeError, OSError):
+        return "torch is not here" if _version_of("torch") is None else f"torch {_version_of('torch')} is damaged; run: dlnotes doctor"
+    version = re.search(r"""__version__ = ['"]([^'"]+)""", text).group(1)
+    built_for = re.findall(r"""(?m)^(cuda|hip|xpu)\b[^=\n]*= ['"]""", text)
+    names = _gpus()
+    if built_for and "cuda" not in built_for:
+        return f"torch {version} for {built_for[0]}"
+    if names and not built_for:
+        return f"torch {version} on the CPU, for which it was built, though a {names[0]} is here"
+    device = names[0] if len(names) == 1 else f"{len(names)} GPUs, the first {names[0]}" if names else "the CPU"
+    return f"torch {version} on {device}"
+
+
+def _gpus() -> list[str]:
+    """Names of the GPUs that this process may use, from NVIDIA's own tool."""
+    try:
+        said = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    names = re.findall(r"(?m)^GPU \d+: (.+?)(?: \(UUID.*)?$", said)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None or "GPU-" in visible or "MIG-" in visible:
+        return names
+    return [names[int(index)] for index in visible.split(",") if index.strip().isdigit() and int(index) < len(names)]
 
 
 # ---------------------------------------------------------------- what is needed, what is there

@@ -1,6 +1,6 @@
 """Clean Pythons that imitate platforms: a virtual environment with stand-ins for the packages that the platform brings, and real pip.
 
-A stand-in is what pip and Python see of a package: its metadata, and for torch a module that knows its version and its GPUs.
+A stand-in is what pip and Python see of a package: its metadata, and of torch the file that names its version and its CUDA.
 """
 
 import functools
@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pip
 
-TORCH = '''__version__ = "{version}"
-class cuda:
-    names = {gpus!r}
-    is_available = classmethod(lambda cls: bool(cls.names))
-    device_count = classmethod(lambda cls: len(cls.names))
-    get_device_name = classmethod(lambda cls, index: cls.names[index])
-'''
+TORCH = """raise SystemExit("torch was imported, which only a chapter may do")"""
+TORCH_VERSION = """from typing import Optional
+__version__ = '{version}'
+cuda: Optional[str] = {cuda}
+hip: Optional[str] = None
+"""
 
 
 def description(name: str, version: str, requires=()) -> str:
@@ -41,15 +40,25 @@ class CleanPython:
             (tools / "pip").symlink_to(Path(pip.__file__).parent, target_is_directory=True)
             (self.site / "tools.pth").write_text(str(tools))
 
-    def bring(self, name: str, version: str, gpus=(), module: str = "") -> None:
+    def bring(self, name: str, version: str, module: str = "") -> None:
         """Install a stand-in that pip could also remove."""
-        files = {f"{name}.py": TORCH.format(version=version, gpus=list(gpus)) if name == "torch" else module}
+        files = {f"{name}.py": module}
+        if name == "torch":
+            cuda = "'12.4'" if "+cu" in version else None
+            files = {"torch/__init__.py": TORCH, "torch/version.py": TORCH_VERSION.format(version=version, cuda=cuda)}
         info = f"{name.replace('-', '_')}-{version}.dist-info"
         files |= {f"{info}/METADATA": description(name, version), f"{info}/INSTALLER": "platform\n"}
         files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
         for path, text in files.items():
             (self.site / path).parent.mkdir(exist_ok=True)
             (self.site / path).write_text(text)
+
+    def give_gpus(self, *names: str) -> None:
+        """Put an ``nvidia-smi`` beside this Python that lists them."""
+        tool = self.python.with_name("nvidia-smi")
+        lines = "".join(f"echo 'GPU {index}: {name} (UUID: GPU-0000000{index})'\n" for index, name in enumerate(names))
+        tool.write_text(f"#!/bin/sh\n{lines}")
+        tool.chmod(0o755)
 
     def version(self, name: str) -> str | None:
         """Of an installed package, read from the disk."""
@@ -58,9 +67,10 @@ class CleanPython:
 
     def run(self, code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess:
         """Run code in ``folder`` as a kernel would, without the internet and with hardly a variable of this process."""
-        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("SYSTEMROOT", "TMPDIR", "TEMP") if name in os.environ}
         offline = {name: f"http://127.0.0.1:{closed_port()}" for name in ("http_proxy", "https_proxy")}
-        settings = {"HOME": str(self.site), "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0", "no_proxy": "127.0.0.1"}
+        settings = {"PATH": str(self.python.parent), "HOME": str(self.site), "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0",
+                    "no_proxy": "127.0.0.1"}
         environment = {**kept, **settings, **offline, **variables}
         return subprocess.run([str(self.python), "-c", code], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=120)

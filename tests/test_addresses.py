@@ -5,10 +5,8 @@ import sys
 from pathlib import Path
 
 import nbformat
-import pytest
 import yaml
 
-pytest.importorskip("tomllib", reason="Python 3.11 or newer reads TOML")
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import addresses  # noqa: E402

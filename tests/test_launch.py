@@ -49,7 +49,9 @@ def python(tmp_path, wheel):
         least = {launch._name(need): need.partition(">=")[2] for need in launch._requirements(wheel)}
         for name, version in {**least, **PLATFORM, **versions}.items():
             if name not in without:
-                made.bring(name, version, gpus)
+                made.bring(name, version)
+        if gpus:
+            made.give_gpus(*gpus)
         return made
     return make
 
@@ -112,8 +114,9 @@ def test_on_a_rented_machine_without_a_gpu_the_wheel_may_lie_beside_the_notebook
     assert said(run)[1::2] == ["autodl", "torch 2.5.1+cu124 on the CPU"]
 
 
-def test_in_an_offline_bundle_it_lies_in_a_folder_above_with_what_else_is_missing(python, tmp_path, wheel):
-    laptop, folder = python(without=["anywidget"]), place(tmp_path / "bundle/wheel", wheel)
+@pytest.mark.parametrize("name", ["wheel", "wheels"])
+def test_in_an_offline_bundle_it_lies_in_a_folder_above_with_what_else_is_missing(python, tmp_path, wheel, name):
+    laptop, folder = python(without=["anywidget"]), place(tmp_path / "bundle" / name, wheel)
     make_wheel(folder, "anywidget", "0.9.21")
     run = laptop.run(CELL, place(tmp_path / "bundle/site/_sources"))
     assert said(run)[1] == "local" and said(run)[-1] == f"installed from {folder / WHEEL}"
@@ -267,9 +270,21 @@ def test_a_notebook_shows_the_sentence_and_no_traceback():
     assert shown.stdout.strip() == "LaunchError: Choose a newer kernel."
 
 
-def test_a_torch_that_does_not_start_is_said_in_the_line(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    assert "torch does not start" in launch.greeting() and "dlnotes doctor" in launch.greeting()
+def test_the_line_is_found_without_importing_torch():
+    code = "import sys; from dlnotes import launch; print(launch.greeting()); assert 'torch' not in sys.modules"
+    run = subprocess.run([sys.executable, "-c", code], text=True, stdout=subprocess.PIPE, check=True)
+    import torch
+    assert f" · torch {torch.__version__} on " in run.stdout
+
+
+@pytest.mark.parametrize(("torch", "variables", "words"), [
+    ("2.5.1+cu124", {"CUDA_VISIBLE_DEVICES": ""}, "torch 2.5.1+cu124 on the CPU"),
+    ("2.5.1+cu124", {"CUDA_VISIBLE_DEVICES": "1"}, "torch 2.5.1+cu124 on NVIDIA L4"),
+    ("2.5.1+cpu", {}, "torch 2.5.1+cpu on the CPU, for which it was built, though a Tesla T4 is here")])
+def test_the_line_names_what_torch_will_compute_on(python, tmp_path, torch, variables, words):
+    machine = python(with_pip=False, gpus=["Tesla T4", "NVIDIA L4"], torch=torch)
+    (machine.site / "dlnotes").symlink_to(ROOT / "dlnotes", target_is_directory=True)
+    assert said(machine.run(CELL, tmp_path, **variables))[3] == words
 
 
 # ---------------------------------------------------------------- the wheel

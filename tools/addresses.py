@@ -1,9 +1,13 @@
 """The two addresses of the course, from the one place that states them (pyproject.toml), and every link that is made of them."""
 
 import re
-import tomllib
 from pathlib import Path
 from urllib.parse import quote, urlencode
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10; pytest brings this one there
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ def stop(sentence: str) -> None:
 
 
 def code_of(notebook) -> list[str]:
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and not first_cell.is_first(cell)]
 
 
 def package_hash() -> str:

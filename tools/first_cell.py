@@ -28,7 +28,7 @@ def begin(version, book):
     except ImportError:
         found = ", ".join(map(str, Path().glob("dlnotes-*.whl"))) or "none"
     if found != version:
-        places = [folder / part for folder in folders for part in (name, f"wheel/{name}")]
+        places = [folder / part for folder in folders for part in (name, f"wheel/{name}", f"wheels/{name}")]
         places += [path for depth in range(1, 5) for path in Path("/kaggle/input").glob("*/" * depth + name)]
         try:
             if not (wheel := next(filter(Path.is_file, places), None)):
