@@ -9,6 +9,7 @@ help:
 	@echo "make serve    serve the built site on http://localhost:8000"
 	@echo "make bench    print the benchmarks"
 	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
+	@echo "make chapter NAME=11_detection  begin a chapter that passes every test"
 	@echo "make clean    remove what was built (the environment stays; remove .venv to start afresh)"
 
 setup:
@@ -34,7 +35,10 @@ bench: setup
 outputs: setup
 	@$(RUN) tools/outputs.py
 
+chapter: setup
+	@$(RUN) tools/new_chapter.py $(NAME)
+
 clean:
 	@rm -rf _build
 
-.PHONY: help setup book test lab serve bench outputs clean
+.PHONY: help setup book test lab serve bench outputs chapter clean

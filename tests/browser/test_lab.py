@@ -13,6 +13,8 @@ pytestmark = pytest.mark.browser
 CELLS = {
     "tensors": "from dlnotes.widgets import TensorShapes\nw = TensorShapes(shape=(2, 3, 4), names='b h w', steps=['permute(0, 2, 1)'])\nw",
     "spectrum": "from dlnotes.widgets import SpectrumExplorer\nw = SpectrumExplorer(radius=12)\nw",
+    "rank": "from dlnotes.widgets import RankExplorer\nw = RankExplorer(['disc'])\nw",
+    "edges": "from dlnotes.widgets import EdgeExplorer\nw = EdgeExplorer(['disc'])\nw",
     "attention": "from dlnotes.widgets import AttentionExplorer\nw = AttentionExplorer()\nw",
 }
 
@@ -32,7 +34,7 @@ def test_a_widget_mounts_and_python_reaches_the_page(browser, lab):
     page.context.close()
 
 
-@pytest.mark.parametrize("name", ["spectrum", "attention"])
+@pytest.mark.parametrize("name", ["spectrum", "attention", "rank", "edges"])
 def test_python_answers_the_page(browser, lab, name):
     lab.write(f"{name}.ipynb", CELLS[name])
     page = lab.open(browser, f"{name}.ipynb")
@@ -75,5 +77,5 @@ def test_a_trusted_executed_notebook_shows_its_widgets_unrun(browser, lab):
     nbformat.write(notebook, path)
     subprocess.run([sys.executable, "-m", "jupyter", "trust", str(path)], check=True, env=lab.environment, stdout=subprocess.DEVNULL)
     page = lab.open(browser, "executed.ipynb")
-    page.wait_for_function("() => document.querySelectorAll('.dln-widget').length === 3", timeout=60_000)
+    page.wait_for_function("() => document.querySelectorAll('.dln-widget').length === 5", timeout=60_000)
     page.context.close()
