@@ -4,11 +4,12 @@
 
 A headless browser opens each page, so that formulas are set, and hands over its article. All articles become one document,
 which the browser prints: headings become bookmarks, links between chapters become jumps, and the alternative texts of pictures stay.
-It is printed twice, since only the first print knows the numbers that the table of contents shows.
+It is printed twice, since only the first print knows the numbers that the table of contents shows (once where the last numbers still hold).
 """
 
 import datetime
 import html
+import json
 import os
 import re
 import shutil
@@ -40,11 +41,12 @@ class Page(NamedTuple):
 
 
 class Article(NamedTuple):
-    """What one page gives to the book: its content, its sections as (id in the book, title), and the style of its formulas."""
+    """What one page gives to the book: its content, its sections as (id in the book, title), all its headings, and the style of its formulas."""
 
     page: Page
     content: str
     sections: list[tuple[str, str]]
+    headings: list[str]
     style: str
 
 
@@ -116,6 +118,11 @@ ARTICLE = """async ({ slug, site, slugs, address, depth }) => {
     }
   }
   const article = document.querySelector("article.bd-article").cloneNode(true);
+  // Each element becomes one in the document's structure: names and punctuation need none of their own (half of a file).
+  for (const span of article.querySelectorAll("pre span:is(.n, .nn, .p, .o, .w), .sig span:is(.n, .o, .p, .w, .pre), code span.pre")) {
+    span.replaceWith(...span.childNodes);
+  }
+  article.normalize();
   const at = (parts) => `${address}/${location.href.split("#")[0].slice(site.length)}${parts || ""}`;
   const note = (name, words, link, target) => {
     const node = document.createElement(name);
@@ -169,15 +176,16 @@ ARTICLE = """async ({ slug, site, slugs, address, depth }) => {
   for (const name of ["for", "aria-labelledby", "aria-describedby"]) for (const node of article.querySelectorAll(`[${name}]`)) {
     if (!node.closest("svg")) node.setAttribute(name, node.getAttribute(name).split(/\\s+/).map((id) => `${slug}--${id}`).join(" "));
   }
-  const sections = [];
+  const sections = [], headings = [];
   for (const heading of article.querySelectorAll("h1, h2, h3, h4")) {
     const level = Number(heading.tagName[1]);
     heading.setAttribute("aria-level", level + depth);
+    headings.push(heading.textContent.trim());
     if (level === 2 && heading.closest("section[id]")) sections.push([heading.closest("section[id]").id, heading.textContent.trim()]);
   }
   article.id = slug;
   article.classList.add("pdf-article");
-  return { content: article.outerHTML, sections, style: document.getElementById("MJX-SVG-styles")?.textContent || "" };
+  return { content: article.outerHTML, sections, headings, style: document.getElementById("MJX-SVG-styles")?.textContent || "" };
 }"""
 
 
@@ -221,7 +229,7 @@ def articles(browser, site: Path, pages: list[Page], address: str) -> list[Artic
             got = tab.evaluate(ARTICLE, {"slug": page.slug, "site": base, "slugs": slugs, "address": address, "depth": page.depth})
         except Exception as error:
             stop(f"{page.name} could not be taken ({str(error).splitlines()[0]}); build the site anew (make book), then run it again.")
-        taken.append(Article(page, got["content"], [tuple(section) for section in got["sections"]], got["style"]))
+        taken.append(Article(page, got["content"], [tuple(section) for section in got["sections"]], got["headings"], got["style"]))
     context.close()
     return taken
 
@@ -234,7 +242,7 @@ def contents_list(book: list[Article], numbers: dict[str, int]) -> str:
                 f'<span class="pdf-number">{number}</span></a>')
 
     lines = []
-    for page, _, sections, _ in book:
+    for page, _, sections, *_ in book:
         if page.part:
             lines.append(f'<h2 role="presentation">{html.escape(page.part)}</h2>')
         lines.append(line("page", page.depth, page.slug, page.title))
@@ -293,34 +301,46 @@ def page_numbers(path: Path) -> tuple[dict[str, int], int]:
 
 
 def print_book(browser, book: list[Article], site: Path, address: str, path: Path) -> int:
-    """Print the articles as one PDF and return its number of sheets."""
-    source, numbers, before = path.with_suffix(".html"), {}, None
+    """Print the articles as one PDF and return its number of pages."""
+    source, known = path.with_suffix(".html"), path.with_name("pdf-numbers.json")
+    numbers = json.loads(known.read_text()) if known.exists() else {}
     tab = browser.new_page()
-    tab.set_default_timeout(600_000)
-    for _ in range(2):
+    tab.set_default_timeout(1_200_000)
+    for _ in range(3):
         source.write_text(document(book, site, address, numbers), encoding="utf-8")
         tab.goto(source.as_uri())
         tab.evaluate("() => Promise.all([document.fonts.ready, ...[...document.images].map((image) => image.decode())])")
         tab.pdf(path=path, prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
-        before, (numbers, sheets) = numbers, page_numbers(path)
+        before, (numbers, count) = numbers, page_numbers(path)
+        if numbers == before:
+            break
+    else:
+        stop("the numbers in the table of contents keep moving the pages that they name; shorten the longest title in it, then run it again.")
     tab.close()
     source.unlink()
-    if numbers != before:
-        stop("the numbers in the table of contents moved the pages that they name; shorten the longest title in it, then run it again.")
-    finish(path)
-    return sheets
+    known.write_text(json.dumps(numbers))
+    finish(path, [heading for article in book for heading in article.headings])
+    return count
 
 
-def finish(path: Path) -> None:
-    """What the browser does not know: whose book this is, when it was written, and that a reader wants to see the bookmarks."""
+def finish(path: Path, headings: list[str]) -> None:
+    """Tell a viewer whose book this is, when it was written, and to show the bookmarks, whose names lose a space where a heading wraps."""
     from pypdf import PdfWriter
-    from pypdf.generic import NameObject
+    from pypdf.generic import NameObject, TextStringObject
 
     writer = PdfWriter(path, incremental=True)
     day = date_of_sources().strftime("D:%Y%m%d000000Z")
     writer.add_metadata({"/Title": f"dlnotes {version()}", "/Author": "the dlnotes authors", "/Subject": project()["description"],
                          "/Creator": "dlnotes", "/CreationDate": day, "/ModDate": day})
     writer.root_object[NameObject("/PageMode")] = NameObject("/UseOutlines")
+    spaced = {"".join(heading.split()): " ".join(heading.split()) for heading in headings}
+    due = [writer.root_object["/Outlines"]]
+    while due:
+        mark = due.pop()
+        due += [mark[key].get_object() for key in ("/First", "/Next") if key in mark]
+        title = spaced.get("".join(mark.get("/Title", "").split()))
+        if title and title != mark["/Title"]:
+            mark[NameObject("/Title")] = TextStringObject(title)
     whole = path.with_suffix(".whole")
     with whole.open("wb") as file:
         writer.write(file)
@@ -328,7 +348,7 @@ def finish(path: Path) -> None:
 
 
 def make(site: Path, path: Path, only: list[str] | None = None, address: str | None = None) -> int:
-    """Print the site (or the pages named in ``only``) to ``path``, which appears when it is whole. Returns the number of sheets."""
+    """Print the site (or the pages named in ``only``) to ``path``, which appears when it is whole. Returns the number of pages."""
     from playwright.sync_api import sync_playwright
 
     address = project().get("urls", {}).get("Documentation", "") if address is None else address
@@ -340,17 +360,17 @@ def make(site: Path, path: Path, only: list[str] | None = None, address: str | N
         begin = time.perf_counter()
         book = articles(browser, site, pages, address)
         print(f"[1/2] {len(book)} pages taken: {time.perf_counter() - begin:.0f} s", flush=True)
-        sheets = print_book(browser, book, site, address, partial)
+        count = print_book(browser, book, site, address, partial)
         browser.close()
     partial.replace(path)
-    return sheets
+    return count
 
 
 def main() -> None:
     begin = time.perf_counter()
     path = BUILD / f"dlnotes-{version()}.pdf"
-    sheets = make(BUILD / "html", path)
-    print(f"[2/2] {path.relative_to(ROOT)}: {sheets} sheets, {path.stat().st_size / 2**20:.1f} MiB, {time.perf_counter() - begin:.0f} s")
+    count = make(BUILD / "html", path)
+    print(f"[2/2] {path.relative_to(ROOT)}: {count} pages, {path.stat().st_size / 2**20:.1f} MiB, {time.perf_counter() - begin:.0f} s")
 
 
 if __name__ == "__main__":
