@@ -28,7 +28,8 @@ def tree(tmp_path):
     """A small repository with a built site: (root, build)."""
     root, build = tmp_path / "repository", tmp_path / "repository" / "_build"
     for name, text in {"_build/html/index.html": "<p>hello", "_build/html/_static/字体 and more.css": "p {}", f"_build/{TOP}.pdf": "%PDF",
-                       "book/01_one.ipynb": "{}", "book/glossary.md": "not a notebook", "dlnotes/weights/net.json": "{}", "dlnotes/weights/net.safetensors": "0",
+                       "book/01_one.ipynb": "{}", "book/glossary.md": "not a notebook",
+                       "dlnotes/weights/net.json": "{}", "dlnotes/weights/net.safetensors": "0",
                        "LICENSE": "Free", "LICENSE-text": "Free too", "README.md": "for developers"}.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,8 +54,8 @@ def test_the_zip_holds_what_a_reader_needs_in_one_folder(tree, tmp_path):
     names = zipfile.ZipFile(packed(tree, tmp_path / "a.zip")).namelist()
     assert names == sorted(names)
     assert {name.removeprefix(f"{TOP}/") for name in names} == {
-        "site/index.html", "site/_static/字体 and more.css", f"{TOP}.pdf", "notebooks/01_one.ipynb", "weights/net.json", "weights/net.safetensors",
-        "LICENSE", "LICENSE-text", "README.txt", "SHA256SUMS"}
+        "site/index.html", "site/_static/字体 and more.css", f"{TOP}.pdf", "notebooks/01_one.ipynb", "weights/net.json",
+        "weights/net.safetensors", "LICENSE", "LICENSE-text", "README.txt", "SHA256SUMS"}
 
 
 def test_sha256sum_confirms_every_file(tree, tmp_path):
@@ -126,7 +127,7 @@ def test_the_readme_names_the_compiled_packages_or_says_that_the_wheels_are_miss
     assert "without the wheels of other packages" in readme(None)
 
 
-# -- wheels -----------------------------------------------------------------------------------------------------------------------------------
+# -- wheels -------------------------------------------------------------------------------------------------------------------------------
 
 def test_the_lock_is_read_with_hashes_and_without_markers():
     lock = make_bundle.locked()
@@ -147,8 +148,8 @@ def a_wheel(folder, name, *requires):
 
 
 def test_needs_of_other_systems_count_and_needs_of_extras_do_not(tmp_path):
-    wheel = a_wheel(tmp_path, "bar", "Colorama; sys_platform == 'win32'", "typing_extensions>=4; python_version < '3.12'", "pytest; extra == 'dev'",
-                    "tomli; python_version < '3.11'", "idna")
+    wheel = a_wheel(tmp_path, "bar", "Colorama; sys_platform == 'win32'", "typing_extensions>=4; python_version < '3.12'",
+                    "pytest; extra == 'dev'", "tomli; python_version < '3.11'", "idna")
     assert make_bundle.needs(wheel) == {"colorama", "typing-extensions", "idna"}
 
 
@@ -191,7 +192,7 @@ def test_without_the_registry_the_bundle_stops_and_names_the_way_out(tmp_path, m
     assert [path.name for path in tmp_path.iterdir()] == ["html"]
 
 
-# -- the walk: a machine that has torch and the other compiled packages, no internet, and the bundle ----------------------------------------
+# -- the walk: a machine that has torch and the other compiled packages, no internet, and the wheels -------------------------------------
 
 CARRIED = ("einops", "pooch", "tqdm")
 
@@ -226,8 +227,8 @@ def test_dlnotes_installs_from_the_wheels_alone_and_shows_a_widget(tmp_path):
     quiet = {name: value for name, value in os.environ.items() if name != "PYTHONPATH" and not name.startswith("PIP_")}
     quiet |= {"PIP_CONFIG_FILE": os.devnull, "OMP_NUM_THREADS": "1"}
     assert subprocess.run([python, "-c", "import einops"], env=quiet, capture_output=True, cwd=tmp_path).returncode == 1
-    install = subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "--no-index", "--no-compile", "--find-links", "wheels", "dlnotes"],
-                             cwd=tmp_path, env=quiet, text=True, capture_output=True)
+    install = subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "--no-index", "--no-compile",
+                              "--find-links", "wheels", "dlnotes"], cwd=tmp_path, env=quiet, text=True, capture_output=True)
     assert install.returncode == 0, install.stdout + install.stderr
     code = f"""
 import socket

@@ -29,7 +29,8 @@ from make_pdf import date_of_sources, project, version
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
-TARGETS = [{"sys_platform": system, "platform_system": name, "os_name": os_name, "python_version": python, "python_full_version": f"{python}.0"}
+TARGETS = [{"sys_platform": system, "platform_system": name, "os_name": os_name, "python_version": python,
+            "python_full_version": f"{python}.0"}
            for system, name, os_name in (("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32", "Windows", "nt"))
            for python in ("3.11", "3.12", "3.13")]
 PURE = ["--only-binary=:all:", "--platform", "any", "--implementation", "py", "--abi", "none", "--python-version", "3.13"]
@@ -74,7 +75,7 @@ def stop(sentence: str) -> None:
     sys.exit(f"make bundle: {sentence}")
 
 
-# -- wheels -----------------------------------------------------------------------------------------------------------------------------------
+# -- wheels -------------------------------------------------------------------------------------------------------------------------------
 
 def own_wheel(site: Path, into: Path) -> Path:
     """dlnotes' own wheel: the one that the site carries, else built from the sources as they are."""
@@ -87,7 +88,8 @@ def own_wheel(site: Path, into: Path) -> Path:
         shutil.copytree(ROOT / "dlnotes", Path(folder) / "dlnotes", ignore=shutil.ignore_patterns("__pycache__"))
         for path in [ROOT / "pyproject.toml", ROOT / "README.md", *ROOT.glob("LICENSE*")]:
             shutil.copy(path, folder)
-        run = subprocess.run([sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-q", "-w", str(into.resolve())],
+        run = subprocess.run([sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-q",
+                              "-w", str(into.resolve())],
                              cwd=folder, text=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": str(int(stamp))})
     if run.returncode:
         stop(f"the dlnotes wheel could not be built ({(run.stderr or run.stdout).strip()[-500:]}); mend that, then run it again.")
@@ -111,7 +113,8 @@ def needs(wheel: Path) -> set[str]:
     found = set()
     for line in metadata.get_all("Requires-Dist") or []:
         requirement = Requirement(line)
-        if requirement.marker is None or any(requirement.marker.evaluate({**default_environment(), **target, "extra": ""}) for target in TARGETS):
+        environments = ({**default_environment(), **target, "extra": ""} for target in TARGETS)
+        if requirement.marker is None or any(map(requirement.marker.evaluate, environments)):
             found.add(re.sub(r"[-_.]+", "-", requirement.name).lower())
     return found
 
@@ -124,8 +127,9 @@ def fetch(name: str, number: str, entry: str, store: Path) -> Path | None:
             return path
     with tempfile.TemporaryDirectory(dir=store) as folder:
         (Path(folder) / "one.txt").write_text(entry)
-        run = subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--require-hashes", *PURE, "-q",
-                              "--retries", "1", "-d", folder, "-r", f"{folder}/one.txt"], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        run = subprocess.run([sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps", "--require-hashes",
+                              *PURE, "-q", "--retries", "1", "-d", folder, "-r", f"{folder}/one.txt"],
+                             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         got = list(Path(folder).glob("*.whl"))
         if got:
             return Path(shutil.move(got[0], store / f"{name.replace('-', '_')}-{got[0].name.split('-', 1)[1]}"))
@@ -166,7 +170,7 @@ def pure_wheels(store: Path) -> tuple[list[Path], list[str]]:
     return sorted(wheels), sorted(stopped)
 
 
-# -- the zip ----------------------------------------------------------------------------------------------------------------------------------
+# -- the zip ------------------------------------------------------------------------------------------------------------------------------
 
 def collect(root: Path, build: Path, wheels: list[Path], compiled: list[str] | None) -> dict[str, Path | bytes]:
     """What goes where in the zip. ``compiled`` names what must be installed already, or is None where the wheels were left out."""
@@ -183,8 +187,8 @@ def collect(root: Path, build: Path, wheels: list[Path], compiled: list[str] | N
     files |= {f"wheels/{path.name}": path for path in wheels}
     files |= {path.name: path for path in root.glob("LICENSE*") if path.is_file()}
     install = ALONE if compiled is None else INSTALL.format(compiled=wrapped(compiled))
-    text = README.format(version=version(), rule="=" * 70, pdf=pdf.name, install=install, verify=VERIFY,
-                         and_pure="" if compiled is None else " and the packages in pure Python that it needs, at the versions it was tested with")
+    and_pure = "" if compiled is None else " and the packages in pure Python that it needs, at the versions it was tested with"
+    text = README.format(version=version(), rule="=" * 70, pdf=pdf.name, install=install, verify=VERIFY, and_pure=and_pure)
     return {**files, "README.txt": text.encode()}
 
 
@@ -217,7 +221,8 @@ def pack(files: dict[str, Path | bytes], top: str, target: Path, day: datetime.d
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pack the course for a place without the internet.")
-    parser.add_argument("--without-wheels", action="store_true", help="leave out the packages that dlnotes needs (when the registry does not answer)")
+    parser.add_argument("--without-wheels", action="store_true",
+                        help="leave out the packages that dlnotes needs (when the registry does not answer)")
     chosen = parser.parse_args()
     begin, target = time.perf_counter(), BUILD / f"dlnotes-{version()}.zip"
     site = BUILD / "html"
@@ -233,8 +238,9 @@ def main() -> None:
         print(f"[1/2] wheels: {len(wheels)} in pure Python; expected on the machine: {', '.join(compiled)}", flush=True)
     files = collect(ROOT, BUILD, [own_wheel(site, BUILD / "wheels"), *wheels], compiled)
     pack(files, f"dlnotes-{version()}", target, date_of_sources())
-    print(f"[2/2] {target.relative_to(ROOT)}: {len(files) + 1} files, {target.stat().st_size / 2**20:.1f} MiB, {time.perf_counter() - begin:.0f} s"
-          + ("" if compiled is not None else "; WITHOUT the wheels of other packages"))
+    missing = "; WITHOUT the wheels of other packages" if compiled is None else ""
+    print(f"[2/2] {target.relative_to(ROOT)}: {len(files) + 1} files, {target.stat().st_size / 2**20:.1f} MiB, "
+          f"{time.perf_counter() - begin:.0f} s{missing}")
 
 
 if __name__ == "__main__":

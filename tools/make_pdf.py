@@ -23,7 +23,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 LEAST_BROWSER = 131  # the first Chromium that prints running titles and page numbers from CSS
 
 
@@ -41,7 +41,7 @@ class Page(NamedTuple):
 
 
 class Article(NamedTuple):
-    """What one page gives to the book: its content, its sections as (id in the book, title), all its headings, and the style of its formulas."""
+    """What one page gives to the book: content, sections as (id in the book, title), all headings, and the style of its formulas."""
 
     page: Page
     content: str
@@ -63,7 +63,7 @@ def project() -> dict:
 
 
 def date_of_sources() -> datetime.date:
-    """The day of the last change to the sources, never today: SOURCE_DATE_EPOCH, else git's last commit, else the newest file of the book."""
+    """The day of the last change to the sources, never today: SOURCE_DATE_EPOCH, else the last commit, else the book's newest file."""
     if stamp := os.environ.get("SOURCE_DATE_EPOCH"):
         return datetime.datetime.fromtimestamp(int(stamp), datetime.timezone.utc).date()
     try:
@@ -105,11 +105,14 @@ CONTENTS = """() => {
   return pages;
 }"""
 
-# Runs in a page of the site. Gives its article with still pictures for widgets, notes for folded cells, ids that are unique in the book, and
-# links that lead into the book, to the public address, or where they led before.
+# Runs in a page of the site. Gives its article with still pictures for widgets, notes for folded cells, ids that are unique in the
+# book, and links that lead into the book, to the public address, or where they led before.
 ARTICLE = """async ({ slug, site, slugs, address, depth }) => {
   if (document.querySelector("script[data-later]")) {
-    while (!window.MathJax?.startup?.promise) await new Promise((next) => setTimeout(next, 20));
+    for (let tries = 0; !window.MathJax?.startup?.promise; tries++) {
+      if (tries > 3000) throw new Error("the script that sets formulas did not start");
+      await new Promise((next) => setTimeout(next, 20));
+    }
     await MathJax.startup.promise;
     for (const { typesetRoot, math } of MathJax.startup.document.math) { // a formula is a picture; its alternative text is its source
       typesetRoot.querySelector("mjx-assistive-mml")?.remove();
@@ -140,7 +143,8 @@ ARTICLE = """async ({ slug, site, slugs, address, depth }) => {
   let stills = 0;
   for (const aside of article.querySelectorAll("noscript")) {
     const still = new DOMParser().parseFromString(aside.textContent, "text/html").querySelector("img");
-    const figure = document.createElement("figure"), caption = note("figcaption", "A still picture.", "The widget is on the page.", section(aside));
+    const figure = document.createElement("figure");
+    const caption = note("figcaption", "A still picture.", "The widget is on the page.", section(aside));
     figure.className = "dln-still";
     still.src = new URL(still.getAttribute("src"), location.href).href;
     figure.append(still, caption);
@@ -163,7 +167,8 @@ ARTICLE = """async ({ slug, site, slugs, address, depth }) => {
     image.removeAttribute("loading");
   }
   for (const a of article.querySelectorAll("a[href]")) {
-    const here = new URL(a.getAttribute("href"), location.href), [file, ...rest] = here.href.split("#"), id = decodeURIComponent(rest.join("#"));
+    const here = new URL(a.getAttribute("href"), location.href);
+    const [file, ...rest] = here.href.split("#"), id = decodeURIComponent(rest.join("#"));
     const known = slugs[decodeURIComponent(file)];
     if (a.closest("figcaption, .pdf-folded") && !a.getAttribute("href").startsWith("#")) continue;
     if (known) a.setAttribute("href", `#${known}${id ? `--${id}` : ""}`);
@@ -201,7 +206,7 @@ def first_page(site: Path) -> Path:
 def open_browser(playwright):
     browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
     if int(browser.version.split(".")[0]) < LEAST_BROWSER:
-        stop(f"the browser is version {browser.version} and {LEAST_BROWSER} or newer prints page numbers; set DLNOTES_BROWSER to a newer one.")
+        stop(f"the browser is version {browser.version} and page numbers need {LEAST_BROWSER}; set DLNOTES_BROWSER to a newer one.")
     return browser
 
 
@@ -258,7 +263,7 @@ def document(book: list[Article], site: Path, address: str, numbers: dict[str, i
     mystnb = sorted(path.name for path in (site / "_static").glob("mystnb*.css"))
     links = "\n".join(f'<link rel="stylesheet" href="{base}/_static/{name}">' for name in [*sheets[:4], *mystnb, *sheets[4:]]
                       if (site / "_static" / name).exists())
-    running = "\n".join(f"@page {page.slug} {{ @top-right {{ content: {quoted(page.title)}; font: 8.5pt var(--dln-sans); color: #566071; }} }}\n"
+    running = "\n".join(f"@page {page.slug} {{ @top-right {{ content: {quoted(page.title)}; }} }}\n"
                         f"#{page.slug} {{ page: {page.slug}; }}" for page, *_ in book)
     style = (ROOT / "static" / "pdf.css").read_text(encoding="utf-8")
     edition = f"dlnotes {version()}"
@@ -276,7 +281,8 @@ def document(book: list[Article], site: Path, address: str, numbers: dict[str, i
 @page {{ @top-left {{ content: {quoted(edition)}; }} }}
 {running}
 </style></head><body>
-<section class="pdf-cover" aria-label="Cover"><h1 role="presentation">dlnotes</h1><p class="pdf-subtitle">{html.escape(about["description"])}</p>
+<section class="pdf-cover" aria-label="Cover"><h1 role="presentation">dlnotes</h1>
+<p class="pdf-subtitle">{html.escape(about["description"])}</p>
 <img src="{picture}" alt="The AttentionExplorer widget: a digit on a photographed texture, the patch that asks, and where each head looks">
 <div class="pdf-facts">{facts}</div></section>
 <nav class="pdf-contents"><h1>Contents</h1>
@@ -315,7 +321,7 @@ def print_book(browser, book: list[Article], site: Path, address: str, path: Pat
         if numbers == before:
             break
     else:
-        stop("the numbers in the table of contents keep moving the pages that they name; shorten the longest title in it, then run it again.")
+        stop("the numbers in the table of contents keep moving the pages that they name; shorten its longest title, then run it again.")
     tab.close()
     source.unlink()
     known.write_text(json.dumps(numbers))
@@ -324,7 +330,7 @@ def print_book(browser, book: list[Article], site: Path, address: str, path: Pat
 
 
 def finish(path: Path, headings: list[str]) -> None:
-    """Tell a viewer whose book this is, when it was written, and to show the bookmarks, whose names lose a space where a heading wraps."""
+    """Say whose book this is, when it was written, that the bookmarks be shown; give them the spaces lost where a heading wraps."""
     from pypdf import PdfWriter
     from pypdf.generic import NameObject, TextStringObject
 

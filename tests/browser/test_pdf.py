@@ -19,7 +19,7 @@ CHAPTER, OTHER, ADDRESS = "03c_stitching.html", "glossary.html", "https://exampl
 
 @pytest.fixture(scope="module")
 def printed(browser, tmp_path_factory):
-    """One chapter with widgets, formulas and solutions, and the glossary, as `make pdf` prints them: (pypdf reader, articles, text of each page)."""
+    """A chapter with widgets, formulas and solutions, and the glossary, as `make pdf` prints them: (reader, articles, texts of pages)."""
     from pypdf import PdfReader
 
     path = tmp_path_factory.mktemp("pdf") / "book.pdf"
@@ -82,7 +82,7 @@ def test_the_chapter_is_there_from_its_first_sentence_to_its_formulas(printed, p
 def test_chinese_terms_keep_their_glyphs(printed):
     reader, _, texts = printed
     glossary = " ".join(texts[starts(reader)[1] - 1:])
-    assert "二分类" in glossary or "注意" in glossary, "no Chinese glyphs: install a font that has them (fonts-noto-cjk), then try again"
+    assert "二分类" in glossary or "注意" in glossary, "no Chinese glyphs: install a font that has them (fonts-noto-cjk)"
 
 
 def test_each_widget_is_a_picture_and_none_is_an_empty_frame(printed, page):
@@ -154,14 +154,15 @@ def test_a_site_that_is_not_there_is_said_in_one_sentence(tmp_path):
         make_pdf.first_page(tmp_path / "_build" / "html")
 
 
-# -- a reader's own print -------------------------------------------------------------------------------------------------------------------
+# -- a reader's own print -----------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", [CHAPTER, "claims.html", "api/fourier.html"])
 def test_on_paper_the_text_stands_alone_and_nothing_is_cut(open_page, name):
     page = open_page(viewport={"width": 680, "height": 900})
     visit(page, (SITE / name).as_uri())
     page.emulate_media(media="print")
-    for gone in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article", ".prev-next-footer", ".bd-footer", ".copybtn", ".dln-controls"):
+    for gone in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article", ".prev-next-footer", ".bd-footer", ".copybtn",
+                 ".dln-controls"):
         assert not any(node.is_visible() for node in page.locator(gone).all()), gone
     assert page.evaluate("document.documentElement.scrollWidth") <= 680
     cut = page.evaluate("""() => [...document.querySelectorAll("article.bd-article :is(pre, table, img, mjx-container)")]
@@ -173,7 +174,8 @@ def test_a_page_in_the_dark_theme_prints_light_with_its_widgets_as_they_stand(op
     page = open_page(color_scheme="dark")
     visit(page, (SITE / CHAPTER).as_uri())
     drawn = """async () => {
-      const canvases = [...document.querySelectorAll(".dln-widget canvas")].filter((canvas) => canvas.width), theme = document.documentElement.dataset;
+      const theme = document.documentElement.dataset;
+      const canvases = [...document.querySelectorAll(".dln-widget canvas")].filter((canvas) => canvas.width);
       const look = () => [theme.theme, ...canvases.map((canvas) => canvas.toDataURL())].join();
       const before = look();
       window.requestAnimationFrame = () => 0; // no frame comes before the printer
@@ -186,7 +188,7 @@ def test_a_page_in_the_dark_theme_prints_light_with_its_widgets_as_they_stand(op
     assert page.evaluate(drawn) == ["dark", "light", "dark", True, True]
 
 
-# -- the bundle's site ----------------------------------------------------------------------------------------------------------------------
+# -- the bundle's site --------------------------------------------------------------------------------------------------------------------
 
 def test_the_unzipped_site_opens_from_a_folder_with_spaces_and_chinese_in_its_name(open_page, tmp_path):
     (tmp_path / f"dlnotes-{make_bundle.version()}.pdf").touch()
