@@ -42,12 +42,13 @@ Read     Open site/index.html in any browser: chapters, live widgets, search. No
          {pdf} is the same book on paper, with still pictures of the widgets.
 
 Install  {install}
-         Then: jupyter lab notebooks
-         Is something wrong? dlnotes doctor
+
+Run      jupyter lab notebooks              (with the JupyterLab of your machine; Colab, Kaggle and VS Code open the notebooks too)
+         dlnotes doctor                     (says what is wrong with an environment)
 
 Verify   sha256sum -c SHA256SUMS            (Linux; on macOS: shasum -a 256 -c SHA256SUMS)
          python -c "{verify}"
-         The second works everywhere. It names each file that differs and is silent when all is well.
+         The second needs only Python. It names each file that differs and is silent when all is well.
 
 site/       the book as web pages
 notebooks/  the chapters, to run
@@ -55,11 +56,11 @@ wheels/     dlnotes{and_pure}
 weights/    the small trained networks, each with a card that says how it was trained (the dlnotes wheel holds them too)
 LICENSE*    what you may do with code, text and data
 """
-INSTALL = """Python 3.11 or newer that has these already, since they are compiled for each machine:
-         {compiled}
-         Then, in this folder:
+INSTALL = """In this folder, with Python 3.11 or newer:
              python -m pip install --no-index --find-links wheels dlnotes
-         If one of them is missing and you do not need what it serves (tensorboard: curves; scikit-image: photographs):
+         These are compiled for each machine and must be there already:
+             {compiled}
+         Where one is missing, this installs dlnotes alone, and what does not need the missing one works:
              python -m pip install --no-index --no-deps --find-links wheels dlnotes"""
 ALONE = """This bundle was made without the wheels of other packages. Where torch and the packages of the course are there:
              python -m pip install --no-index --no-deps --find-links wheels dlnotes"""
@@ -198,7 +199,7 @@ def wrapped(names: list[str]) -> str:
         if len(lines[-1]) + len(name) > 100:
             lines.append("")
         lines[-1] += f"{name} "
-    return "\n         ".join(line.strip() for line in lines)
+    return "\n             ".join(line.strip() for line in lines)
 
 
 def pack(files: dict[str, Path | bytes], top: str, target: Path, day: datetime.date) -> None:
