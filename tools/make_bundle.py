@@ -43,7 +43,7 @@ Read     Open site/index.html in any browser: chapters, live widgets, search. No
 
 Install  {install}
 
-Run      jupyter lab notebooks              (with the JupyterLab of your machine; Colab, Kaggle and VS Code open the notebooks too)
+Run      jupyter lab notebooks              (with the JupyterLab of your machine)
          dlnotes doctor                     (says what is wrong with an environment)
 
 Verify   sha256sum -c SHA256SUMS            (Linux; on macOS: shasum -a 256 -c SHA256SUMS)
