@@ -115,7 +115,7 @@ def stage(source: str | Path, target: str | Path) -> Path:
     """Copy a folder from a slow or read-only place to a fast one; files that are there already are not copied again.
 
     A file counts as there if its size and time of change agree. Each one is written beside its place and moved into it, so
-    that a copy that was cut off goes on where it stopped. Nothing else in ``target`` is touched.
+    that a copy that was cut off goes on where it stopped; two kernels take turns. Nothing else in ``target`` is touched.
 
     Args:
         source: an existing folder (or one file).
@@ -146,13 +146,19 @@ def stage(source: str | Path, target: str | Path) -> Path:
     if needed > free:
         raise OSError(f"stage: expected {needed / 2**30:.2f} GiB of free space at {home}, got {free / 2**30:.2f}; "
                       "stage a part of the data, or read it where it is")
-    for path, goal in due.items():
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        partial = goal.with_name(goal.name + ".part")
-        shutil.copyfile(path, partial)
-        shutil.copystat(path, partial)
-        os.chmod(partial, 0o644)                                                    # a read-only source leaves no mark
-        os.replace(partial, goal)
+    if not due:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with waiting(target.parent / f".{target.name}.lock", f"{target.name} is copied"):
+        for path, goal in due.items():
+            if _there(path, goal):                                                  # another kernel was faster
+                continue
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            partial = goal.with_name(goal.name + ".part")
+            shutil.copyfile(path, partial)
+            shutil.copystat(path, partial)
+            os.chmod(partial, 0o644)                                                # a read-only source leaves no mark
+            os.replace(partial, goal)
     return target
 
 
