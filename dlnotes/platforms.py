@@ -90,8 +90,8 @@ PLATFORMS: dict[str, tuple[tuple[str, ...], str, str | None, tuple[str, ...], fl
     "colab": (("COLAB_RELEASE_TAG", "COLAB_BACKEND_VERSION"), "/content", "/content/drive/MyDrive", (), 12,
               "Nothing but Google Drive, once it is mounted: from google.colab import drive; drive.mount('/content/drive')."),
     "kaggle": (("KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_URL_BASE"), "/kaggle/working", "/kaggle/working", ("/kaggle/input",), 12,
-               "Files in /kaggle/working, 20 GB at most: between interactive sessions if Persistence in the notebook's settings is "
-              "\"Files only\" or \"Variables and Files\", and as the output of a version that was saved and run to its end."),
+               "Files in /kaggle/working, as the output of a version that was saved and run to its end; 20 GB at most. Between "
+              "interactive sessions too, if Persistence in the notebook's settings is \"Files only\" or \"Variables and Files\"."),
     "autodl": (("AutoDLContainerUUID", "AutoDLRegion"), "/root/autodl-tmp", "/root/autodl-fs", ("/root/autodl-pub",), None,
                "The system disk and /root/autodl-tmp while the instance exists, /root/autodl-fs beyond it; an image keeps the "
                "system disk only."),
