@@ -123,13 +123,16 @@ def commands() -> Iterator[Finding]:
 def kernels() -> Iterator[Finding]:
     """The Jupyter kernels that are installed, against the interpreter that runs."""
     try:
-        from jupyter_client.kernelspec import KernelSpecManager
+        from jupyter_core.paths import jupyter_path
     except ImportError:
         return
-    manager = KernelSpecManager()
-    for name, folder in manager.find_kernel_specs().items():
+    folders: dict[str, Path] = {}                                                   # jupyter_client would make ~/.ipython on the way
+    for place in map(Path, jupyter_path("kernels")):
+        for file in sorted(place.glob("*/kernel.json")):
+            folders.setdefault(file.parent.name.lower(), file.parent)               # the first place counts
+    for name, folder in folders.items():
         try:
-            spec = json.loads((Path(folder) / "kernel.json").read_text(encoding="utf-8"))
+            spec = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
             argv, language = [str(word) for word in spec.get("argv") or [""]], str(spec.get("language", "")).lower()
         except (OSError, ValueError, AttributeError, TypeError) as error:
             yield Finding("error", "kernel", f"kernel {name!r} in {folder} cannot be read: {error}", f"jupyter kernelspec remove {name}")
