@@ -11,7 +11,8 @@ import pytest
 from dlnotes import _lock
 from dlnotes._lock import Busy, FileLock, waiting
 
-HOLD = "import sys; from dlnotes._lock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+HOLD = ("import sys; from dlnotes._lock import FileLock\n"
+        "lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()")
 
 
 @pytest.fixture

@@ -71,7 +71,8 @@ def memory() -> Iterator[Finding]:
     if free is None:
         return
     if free < 2 * GIB:
-        yield Finding("warning", "memory", f"{free / GIB:.1f} GiB are left; chapters need up to 2", "close other notebooks: each kernel keeps its memory")
+        yield Finding("warning", "memory", f"{free / GIB:.1f} GiB are left; chapters need up to 2",
+                      "close other notebooks: each kernel keeps its memory")
     else:
         yield Finding("good", "memory", f"{free / GIB:.1f} GiB are left, for {_cores()} cores")
 
@@ -165,12 +166,11 @@ def clock(now: float | None = None) -> Iterator[Finding]:
     now = time.time() if now is None else now
     package = max(path.stat().st_mtime for path in Path(__file__).parent.glob("*.py"))
     ahead = sorted(path.name for path in Path.cwd().iterdir() if path.lstat().st_mtime > now + 86400)
-    cure = "set the clock; in a virtual machine, start it again"
+    cure, says = "set the clock; in a virtual machine, start it again", f"it says {time.strftime('%Y-%m-%d', time.localtime(now))}"
     if now < package - 86400:
-        yield Finding("error", "clock", f"it says {time.strftime('%Y-%m-%d', time.localtime(now))}, which is before these files were written", cure)
+        yield Finding("error", "clock", f"{says}, which is before these files were written", cure)
     elif ahead:
-        yield Finding("warning", "clock", f"it says {time.strftime('%Y-%m-%d', time.localtime(now))}, and {ahead[0]} in this folder is of a later "
-                      "day: the clock here is behind, or that of the machine where it was written is ahead", cure)
+        yield Finding("warning", "clock", f"{says}, and {ahead[0]} in this folder is of a later day: the clock here is behind, or that of the machine where it was written is ahead", cure)
     else:
         yield Finding("good", "clock", time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(now)))
 
@@ -181,10 +181,12 @@ def encoding() -> Iterator[Finding]:
     if name.lower().replace("-", "") == "utf8":
         yield Finding("good", "encoding", name)
     else:
-        yield Finding("warning", "encoding", f"text is read as {name}: files with Chinese in UTF-8 will not open", "set PYTHONUTF8=1, then start the kernel again")
+        yield Finding("warning", "encoding", f"text is read as {name}: files with Chinese in UTF-8 will not open",
+                      "set PYTHONUTF8=1, then start the kernel again")
 
 
-CHINESE = re.compile("cjk|simhei|simsun|yahei|msyh|pingfang|wqy|wenquanyi|heiti|source ?han|droidsansfallback|uming|ukai|lxgw|hiragino", re.I)
+CHINESE = re.compile("cjk|simhei|simsun|yahei|msyh|pingfang|wqy|wenquanyi|heiti|source ?han|droidsansfallback|uming|ukai|lxgw|hiragino",
+                     re.I)
 
 
 def fonts() -> Iterator[Finding]:
@@ -206,7 +208,8 @@ def _listed_fonts() -> list[str] | None:
     if manager is not None:
         return sorted({font.name for font in manager.fontManager.ttflist if CHINESE.search(font.name)})
     home = Path.home()
-    places = [os.environ.get("MPLCONFIGDIR"), Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "matplotlib", home / ".matplotlib"]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")
+    places = [os.environ.get("MPLCONFIGDIR"), cache / "matplotlib", home / ".matplotlib"]
     spec = PathFinder.find_spec("matplotlib", sys.path)
     source = Path(spec.origin).with_name("font_manager.py") if spec and spec.origin else None
     version = re.search(r"__version__ = ['\"]?([\w.]+)", source.read_text(encoding="utf-8")) if source and source.exists() else None
@@ -220,8 +223,8 @@ def _listed_fonts() -> list[str] | None:
 def _font_files() -> list[str]:
     """Names of the files of Chinese fonts, where each system keeps its fonts."""
     home = Path.home()
-    places = [home / ".fonts", home / ".local/share/fonts", home / "Library/Fonts", Path("/usr/share/fonts"), Path("/usr/local/share/fonts"),
-              Path("/System/Library/Fonts"), Path("/Library/Fonts"), Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts"]
+    places = [home / ".fonts", home / ".local/share/fonts", home / "Library/Fonts", Path("/usr/share/fonts"),
+              Path("/usr/local/share/fonts"), Path("/System/Library/Fonts"), Path("/Library/Fonts"), Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts"]
     found = {file for place in places for _, _, files in os.walk(place) for file in files
              if file.lower().endswith((".ttf", ".ttc", ".otf")) and CHINESE.search(file)}
     return sorted(found)
@@ -261,7 +264,8 @@ def internet(address: tuple[str, int] | None = None, timeout: float = 2.0, name:
                           f"unset {' '.join(variables)}, or correct the address, then start the kernel again")
     if any(_answers(place, timeout) for place in addresses):
         if address is None and not works and not _resolves(name, timeout):
-            yield Finding("warning", "internet", f"reachable by number, but the name {name} is not found", "set a name server, in /etc/resolv.conf")
+            yield Finding("warning", "internet", f"reachable by number, but the name {name} is not found",
+                          "set a name server, in /etc/resolv.conf")
         else:
             yield Finding("good", "internet", "reachable directly")
     elif works:

@@ -93,7 +93,8 @@ def commands() -> Iterator[Finding]:
         found = shutil.which(name)
         if found is None:
             if name != "jupyter":
-                yield Finding("note", name, f"there is no `{name}` on the PATH; `{sys.executable}{' -m pip' if name == 'pip' else ''}` works")
+                works = f"{sys.executable} -m pip" if name == "pip" else sys.executable
+                yield Finding("note", name, f"there is no `{name}` on the PATH; `{works}` works")
             continue
         owner = found if name == "python" else pip_interpreter(found)
         folder = _pip_folder(found) if name == "pip" else None
@@ -117,7 +118,8 @@ def commands() -> Iterator[Finding]:
         if name == "jupyter":
             yield Finding("note", name, f"{text}: its notebooks start the kernel that you choose there", f"{sys.executable} -m jupyterlab")
         else:
-            yield Finding("warning", name, f"{text}: what you install with `{name}` is not seen here", f"{sys.executable} -m pip install ...")
+            yield Finding("warning", name, f"{text}: what you install with `{name}` is not seen here",
+                          f"{sys.executable} -m pip install ...")
 
 
 def kernels() -> Iterator[Finding]:
@@ -145,7 +147,8 @@ def kernels() -> Iterator[Finding]:
         elif not (shutil.which(argv[0]) or Path(argv[0]).exists()):
             yield Finding("error", "kernel", f"kernel {name!r} starts {argv[0]}, which is not there", again)
         elif "ipykernel_launcher" in argv and "-m" in argv and (about := _about(argv[0])) and not about["ipykernel"]:
-            yield Finding("error", "kernel", f"kernel {name!r} starts {argv[0]}, which has no package ipykernel", f"{argv[0]} -m pip install ipykernel")
+            yield Finding("error", "kernel", f"kernel {name!r} starts {argv[0]}, which has no package ipykernel",
+                          f"{argv[0]} -m pip install ipykernel")
         elif not _same_environment(argv[0]):
             yield Finding("warning", "kernel", f"kernel {name!r} starts {argv[0]}, but {sys.executable} runs",
                           f"{sys.executable} -m ipykernel install --user --name dlnotes, then choose that kernel")
@@ -163,8 +166,8 @@ def paths() -> Iterator[Finding]:
         match = re.search(r"[/\\](python3\.\d+)[/\\](?:site|dist)-packages$", entry, re.I)
         if match and match.group(1).lower() != version:
             why = " (from PYTHONPATH)" if entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) else ""
-            yield Finding("warning", "sys.path", f"{entry}{why} holds packages of {match.group(1)}, but {version} runs: what is compiled there "
-                          "fails when it is imported", "unset PYTHONPATH and start the kernel again")
+            yield Finding("warning", "sys.path", f"{entry}{why} holds packages of {match.group(1)}, but {version} runs: what "
+                          "is compiled there fails when it is imported", "unset PYTHONPATH and start the kernel again")
 
 
 def shadowed() -> Iterator[Finding]:
@@ -200,8 +203,8 @@ def duplicated() -> Iterator[Finding]:
         places = list(dict.fromkeys(os.path.realpath(str(copy.locate_file(""))) for copy in copies))
         versions = [copy.version for copy in copies]
         if len(places) > 1 and len(set(versions)) > 1:
-            yield Finding("warning", "packages", f"{name} is installed twice: {', '.join(f'{v} in {p}' for v, p in zip(versions, places))}; "
-                          f"the first one counts", f"{sys.executable} -m pip uninstall {name}  (once or twice), then install it again")
+            yield Finding("warning", "packages", f"{name} is installed twice: "
+                          f"{', '.join(f'{v} in {p}' for v, p in zip(versions, places))}; the first one counts", f"{sys.executable} -m pip uninstall {name}  (once or twice), then install it again")
         elif len(places) == 1 and len(copies) > 1:
             yield Finding("warning", "packages", f"{name} has several records in {places[0]} ({', '.join(versions)}), left by an "
                           "installation that was cut off", f"{sys.executable} -m pip install --force-reinstall --no-deps {name}")
@@ -210,8 +213,8 @@ def duplicated() -> Iterator[Finding]:
     for module, names in TWINS.items():
         there = [name for name in names if name in _distributions()]
         if len(there) > 1:
-            yield Finding("warning", "packages", f"{' and '.join(there)} are both installed and bring the same module {module}: which files "
-                          "you have depends on the order", f"{sys.executable} -m pip uninstall {' '.join(there)}, then install one of them")
+            yield Finding("warning", "packages", f"{' and '.join(there)} are both installed and bring the same module {module}: which "
+                          "files you have depends on the order", f"{sys.executable} -m pip uninstall {' '.join(there)}, then install one of them")
 
 
 def records() -> Iterator[Finding]:

@@ -103,7 +103,8 @@ def build() -> Iterator[Finding]:
         yield Finding("error", "torch", f"{text}, but driver {found[0]} serves CUDA {found[1]} at most",
                       "renew the driver, or install a build of torch for that CUDA")
     elif cuda and os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        yield Finding("error", "torch", f"{text}: CUDA_VISIBLE_DEVICES hides every GPU", "unset CUDA_VISIBLE_DEVICES and start the kernel again")
+        yield Finding("error", "torch", f"{text}: CUDA_VISIBLE_DEVICES hides every GPU",
+                      "unset CUDA_VISIBLE_DEVICES and start the kernel again")
     elif cuda and not torch.cuda.is_available():
         yield Finding("error", "torch", f"{text}, driver {found[0]}, but torch sees no GPU",
                       "start the kernel again; if that does not help, the machine: the driver was renewed while it ran")
@@ -151,8 +152,8 @@ def torchvision_beside(torch_version: str) -> Iterator[Finding]:
         yield Finding("warning", "torchvision", f"torchvision {other} beside torch {torch_version}: expected {expected[0]}.{expected[1]}",
                       f"{sys.executable} -m pip install torchvision=={expected[0]}.{expected[1]}")
     elif all(builds) and builds[0] != builds[1]:
-        yield Finding("note", "torchvision", f"torchvision {other} beside torch {torch_version}: another build; `import torchvision` may say "
-                      "that operator torchvision::nms does not exist, and dlnotes works round it")
+        yield Finding("note", "torchvision", f"torchvision {other} beside torch {torch_version}: another build; `import torchvision` may "
+                      "say that operator torchvision::nms does not exist, and dlnotes works round it")
 
 
 def devices() -> Iterator[Finding]:
@@ -161,7 +162,8 @@ def devices() -> Iterator[Finding]:
 
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(256, 256, generator=generator, dtype=torch.float64)
-    x, kernel = torch.randn(1, 8, 64, 64, generator=generator, dtype=torch.float64), torch.randn(8, 8, 3, 3, generator=generator, dtype=torch.float64)
+    x = torch.randn(1, 8, 64, 64, generator=generator, dtype=torch.float64)
+    kernel = torch.randn(8, 8, 3, 3, generator=generator, dtype=torch.float64)
     expected = [a @ a, torch.nn.functional.conv2d(x, kernel, padding=1)]
     for name in ("cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))):
         try:
@@ -184,6 +186,9 @@ def devices() -> Iterator[Finding]:
             yield Finding("error", name, f"{label} computes wrong results: relative difference {wrong:.1e}",
                           "run it again; if it stays, use another device: this one is broken or overclocked")
         else:
-            memory = "" if name == "cpu" else f", {torch.cuda.mem_get_info(name)[0] / 2**30:.1f} of {torch.cuda.mem_get_info(name)[1] / 2**30:.1f} GiB free"
+            memory = ""
+            if name != "cpu":
+                free, whole = torch.cuda.mem_get_info(name)
+                memory = f", {free / 2**30:.1f} of {whole / 2**30:.1f} GiB free"
             yield Finding("good", name, f"{label} computes right (256 × 256 product in {times[0]:.2f} ms, "
                           f"convolution in {times[1]:.2f} ms{memory})")
