@@ -14,7 +14,7 @@ import pytest
 import torch
 from conditions import bound_by_modes, home, proxy, read_only, snapshot
 
-from dlnotes.doctor import Finding, Report, diagnose, machine, packages, report, torch_build
+from dlnotes.doctor import Finding, Report, diagnose, machine, network, packages, report, torch_build
 
 GIB = 2**30
 
@@ -190,6 +190,7 @@ def test_a_jupyter_of_another_environment_is_noted(monkeypatch, tmp_path):
 
 def test_packages_of_another_python_on_the_list_of_places(monkeypatch, tmp_path):
     old = tmp_path / "lib/python3.6/site-packages"
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
     monkeypatch.setattr(sys, "path", [str(old), *sys.path])
     monkeypatch.setenv("PYTHONPATH", str(old))
     found = only(packages.paths())
@@ -199,6 +200,19 @@ def test_packages_of_another_python_on_the_list_of_places(monkeypatch, tmp_path)
     assert list(packages.paths()) == []
     monkeypatch.setenv("PYTHONHOME", "/opt/python")
     assert "unset PYTHONHOME" in only(packages.paths()).cure
+    monkeypatch.delenv("PYTHONHOME")
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    assert list(packages.paths()) == []
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path))
+    assert f"{tmp_path} was activated, but the interpreter of {sys.prefix} runs" in only(packages.paths()).text
+
+
+def test_a_kernel_that_begins_with_another_program_is_not_started(monkeypatch, tmp_path):
+    docker = script(tmp_path / "docker", f"#!/bin/sh\ntouch {tmp_path}/started")
+    (tmp_path / "share/kernels/boxed").mkdir(parents=True)
+    (tmp_path / "share/kernels/boxed/kernel.json").write_text(json.dumps({"argv": [str(docker), "-m", "ipykernel_launcher"], "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    assert "warning" in {f.severity for f in packages.kernels() if "'boxed'" in f.text} and not (tmp_path / "started").exists()
 
 
 def test_long_shebangs_are_read(tmp_path):
@@ -505,7 +519,7 @@ def test_a_browser_that_is_named_and_is_none(monkeypatch, tmp_path):
 
 @pytest.fixture
 def no_proxies(monkeypatch):
-    for name in machine.PROXIES:
+    for name in network.PROXIES:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -516,20 +530,20 @@ def closed_port():
 
 
 def test_no_internet_is_a_note(no_proxies):
-    found = only(machine.internet(closed_port(), timeout=0.2))
+    found = only(network.internet(closed_port(), timeout=0.2))
     assert found.severity == "note" and "not reachable" in found.text
     with socket.socket() as open_:
         open_.bind(("127.0.0.1", 0))
         open_.listen()
-        assert only(machine.internet(open_.getsockname())).severity == "good"
+        assert only(network.internet(open_.getsockname())).severity == "good"
 
 
 def test_an_address_that_answers_and_a_name_that_is_not_found(monkeypatch, no_proxies):
     with socket.socket() as open_:
         open_.bind(("127.0.0.1", 0))
         open_.listen()
-        monkeypatch.setattr(machine, "ADDRESSES", (closed_port(), open_.getsockname()))
-        found = only(machine.internet(timeout=1, name="nowhere.invalid"))
+        monkeypatch.setattr(network, "ADDRESSES", (closed_port(), open_.getsockname()))
+        found = only(network.internet(timeout=1, name="nowhere.invalid"))
     assert found.severity == "warning" and "the name nowhere.invalid is not found" in found.text
 
 
@@ -538,19 +552,19 @@ def test_a_proxy_is_tried_and_its_password_is_sent_but_not_shown(monkeypatch, no
     with proxy() as server:
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@{server.place}")
         monkeypatch.setenv("https_proxy", f"http://me:hunter2@{server.place}")
-        found = list(machine.internet(outside, timeout=2))
+        found = list(network.internet(outside, timeout=2))
         assert server.asked == [(f"127.0.0.1:{outside[1]}", "Basic bWU6aHVudGVyMg==")]
         assert only(found, "proxy").text == f"https_proxy and HTTPS_PROXY: http://***@{server.place} leads outside"
         assert only(found, "internet").text == "reachable through the proxy only"
         server.status = 407
-        assert "asks for another user and password" in only(machine.internet(outside, timeout=2), "proxy").text
+        assert "asks for another user and password" in only(network.internet(outside, timeout=2), "proxy").text
         server.status = 502
-        assert "leads nowhere (502" in only(machine.internet(outside, timeout=2), "proxy").text
+        assert "leads nowhere (502" in only(network.internet(outside, timeout=2), "proxy").text
 
 
 @pytest.mark.parametrize(("address", "words"), [("http://127.0.0.1:{port}", "does not answer"), ("127.0.0.1:{port}", "does not answer"),
                                                 ("http://:3128", "no address of the form"), ("http://a:b", "no address of the form")])
 def test_a_proxy_that_is_not_there(monkeypatch, no_proxies, address, words):
     monkeypatch.setenv("http_proxy", address.format(port=closed_port()[1]))
-    found = only(machine.internet(closed_port(), timeout=0.5), "proxy")
+    found = only(network.internet(closed_port(), timeout=0.5), "proxy")
     assert found.severity == "warning" and words in found.text and found.cure.startswith("unset http_proxy")

@@ -1,28 +1,23 @@
-"""The machine around the interpreter: memory, disk, what survives, clock, encoding, fonts, browser, internet."""
+"""The machine around the interpreter: memory, disk, what survives, clock, encoding, fonts, browser."""
 
-import base64
 import locale
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from dlnotes import platforms
 
 from .report import Finding
 
-__all__ = ["browser", "clock", "disk", "encoding", "fonts", "internet", "memory", "mounts", "shared_memory", "survival"]
+__all__ = ["browser", "clock", "disk", "encoding", "fonts", "memory", "mounts", "shared_memory", "survival"]
 
 GIB = 2**30
-PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 IN_MEMORY = ("tmpfs", "ramfs")
 LAYERS = ("overlay", "aufs")
 NETWORK = re.compile(r"nfs|cifs|smb|9p|lustre|beegfs|ceph|gluster|gpfs|fuse(?!blk|ctl)|drvfs|afs")
@@ -170,7 +165,8 @@ def clock(now: float | None = None) -> Iterator[Finding]:
     if now < package - 86400:
         yield Finding("error", "clock", f"{says}, which is before these files were written", cure)
     elif ahead:
-        yield Finding("warning", "clock", f"{says}, and {ahead[0]} in this folder is of a later day: the clock here is behind, or that of the machine where it was written is ahead", cure)
+        yield Finding("warning", "clock", f"{says}, and {ahead[0]} in this folder is of a later day: "
+                      " the clock here is behind, or that of the machine where it was written is ahead", cure)
     else:
         yield Finding("good", "clock", time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(now)))
 
@@ -224,7 +220,8 @@ def _font_files() -> list[str]:
     """Names of the files of Chinese fonts, where each system keeps its fonts."""
     home = Path.home()
     places = [home / ".fonts", home / ".local/share/fonts", home / "Library/Fonts", Path("/usr/share/fonts"),
-              Path("/usr/local/share/fonts"), Path("/System/Library/Fonts"), Path("/Library/Fonts"), Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts"]
+              Path("/usr/local/share/fonts"), Path("/System/Library/Fonts"), Path("/Library/Fonts"),
+              Path(os.environ.get("WINDIR", "C:/Windows")) / "Fonts"]
     found = {file for place in places for _, _, files in os.walk(place) for file in files
              if file.lower().endswith((".ttf", ".ttc", ".otf")) and CHINESE.search(file)}
     return sorted(found)
@@ -238,94 +235,3 @@ def browser() -> Iterator[Finding]:
         yield Finding("warning", "browser", f"DLNOTES_BROWSER names {wanted}, which is no program", "unset DLNOTES_BROWSER, or correct it")
     else:
         yield Finding("good" if found else "note", "browser", found or "none on the PATH: the tests of pages are left out")
-
-
-ADDRESSES = (("1.1.1.1", 443), ("223.5.5.5", 443))                                  # name servers of two continents, by number
-
-
-def internet(address: tuple[str, int] | None = None, timeout: float = 2.0, name: str = "pytorch.org") -> Iterator[Finding]:
-    """Whether another machine answers, directly and through the proxy of each variable; whether names are found.
-
-    Nothing is asked for beyond the connection. The password that a proxy may carry is not shown.
-    """
-    addresses = ADDRESSES if address is None else (address,)
-    proxies: dict[str, list[str]] = {}
-    for variable in PROXIES:
-        if os.environ.get(variable):
-            proxies.setdefault(os.environ[variable], []).append(variable)
-    works = False
-    for proxy, variables in proxies.items():
-        shown, trouble = _proxy(proxy, addresses[0], timeout)
-        if trouble is None:
-            works = True
-            yield Finding("good", "proxy", f"{' and '.join(variables)}: {shown} leads outside")
-        else:
-            yield Finding("warning", "proxy", f"{' and '.join(variables)}: {shown} {trouble}",
-                          f"unset {' '.join(variables)}, or correct the address, then start the kernel again")
-    if any(_answers(place, timeout) for place in addresses):
-        if address is None and not works and not _resolves(name, timeout):
-            yield Finding("warning", "internet", f"reachable by number, but the name {name} is not found",
-                          "set a name server, in /etc/resolv.conf")
-        else:
-            yield Finding("good", "internet", "reachable directly")
-    elif works:
-        yield Finding("good", "internet", "reachable through the proxy only")
-    else:
-        cure = {"kaggle": "; switch it on in the notebook's settings (a verified account is needed)"}.get(platforms.detect().name, "")
-        yield Finding("note", "internet", f"not reachable: shipped data and weights work, downloads do not{cure}")
-
-
-def _answers(address: tuple[str, int], timeout: float) -> bool:
-    try:
-        socket.create_connection(address, timeout=timeout).close()
-        return True
-    except OSError:
-        return False
-
-
-def _resolves(name: str, timeout: float) -> bool:
-    """Whether a name has an address; the system's own question has no time limit, so it is asked aside."""
-    found: list[bool] = []
-
-    def ask() -> None:
-        try:
-            found.append(bool(socket.getaddrinfo(name, 443)))
-        except OSError:
-            pass
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(timeout)
-    return bool(found)
-
-
-def _proxy(proxy: str, goal: tuple[str, int], timeout: float) -> tuple[str, str | None]:
-    """The proxy's address without its password, and what is wrong with it, if anything."""
-    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    secret = "***@" if "@" in parts.netloc else ""
-    shown = f"{parts.scheme}://{secret}{parts.netloc.rpartition('@')[2]}"
-    try:
-        place = (parts.hostname or "", parts.port or {"https": 443, "socks5": 1080, "socks5h": 1080}.get(parts.scheme, 80))
-    except ValueError:
-        return shown, "is no address of the form http://host:port"
-    if not place[0]:
-        return shown, "is no address of the form http://host:port"
-    try:
-        with socket.create_connection(place, timeout=timeout) as line:
-            if parts.scheme != "http":                              # TLS or SOCKS: that it listens has to do
-                return shown, None
-            login = ""
-            if secret:
-                user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-                login = f"Proxy-Authorization: Basic {base64.b64encode(user.encode()).decode()}\r\n"
-            line.settimeout(timeout)
-            line.sendall(f"CONNECT {goal[0]}:{goal[1]} HTTP/1.1\r\nHost: {goal[0]}:{goal[1]}\r\n{login}\r\n".encode())
-            status = line.recv(200).decode("latin1").splitlines()[:1]
-    except OSError as error:
-        return shown, f"does not answer ({error.strerror or error})"
-    code = status[0].split()[1:2] if status else []
-    if code == ["200"]:
-        return shown, None
-    if code == ["407"]:
-        return shown, "asks for another user and password"
-    return shown, f"answers, but leads nowhere ({' '.join(status[0].split()[1:]) if status else 'nothing said'})"

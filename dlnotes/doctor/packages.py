@@ -63,7 +63,12 @@ def _ask(*command: str) -> str:
 
 
 def _about(python: str) -> dict | None:
-    """Where a Python's environment lies and whether it can run a kernel, said by itself; None if it does not answer."""
+    """Where a Python's environment lies and whether it can run a kernel, said by itself; None if it does not answer.
+
+    Only a program that is called python (or pypy) is started: a kernel may begin with docker, ssh or conda.
+    """
+    if not re.match("py(thon|py)", Path(python).name, re.I):
+        return None
     said = _ask(python, "-I", "-c", "import importlib.util as u, json, sys; print(json.dumps({'prefix': sys.prefix, "
                                     "'ipykernel': bool(u.find_spec('ipykernel'))}))")
     try:
@@ -161,6 +166,10 @@ def paths() -> Iterator[Finding]:
     if os.environ.get("PYTHONHOME"):
         yield Finding("warning", "sys.path", f"PYTHONHOME is set to {os.environ['PYTHONHOME']}: every Python takes its library from there",
                       "unset PYTHONHOME and start the kernel again")
+    entered = os.environ.get("VIRTUAL_ENV")
+    if entered and os.path.realpath(entered) != os.path.realpath(sys.prefix):
+        yield Finding("note", "sys.path", f"the environment {entered} was activated, but the interpreter of {sys.prefix} "
+                      "runs, and its packages count")
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     for entry in dict.fromkeys(sys.path):
         match = re.search(r"[/\\](python3\.\d+)[/\\](?:site|dist)-packages$", entry, re.I)
@@ -204,7 +213,8 @@ def duplicated() -> Iterator[Finding]:
         versions = [copy.version for copy in copies]
         if len(places) > 1 and len(set(versions)) > 1:
             yield Finding("warning", "packages", f"{name} is installed twice: "
-                          f"{', '.join(f'{v} in {p}' for v, p in zip(versions, places))}; the first one counts", f"{sys.executable} -m pip uninstall {name}  (once or twice), then install it again")
+                          f"{', '.join(f'{v} in {p}' for v, p in zip(versions, places))}; the first one counts",
+                          f"{sys.executable} -m pip uninstall {name}  (once or twice), then install it again")
         elif len(places) == 1 and len(copies) > 1:
             yield Finding("warning", "packages", f"{name} has several records in {places[0]} ({', '.join(versions)}), left by an "
                           "installation that was cut off", f"{sys.executable} -m pip install --force-reinstall --no-deps {name}")
@@ -214,7 +224,8 @@ def duplicated() -> Iterator[Finding]:
         there = [name for name in names if name in _distributions()]
         if len(there) > 1:
             yield Finding("warning", "packages", f"{' and '.join(there)} are both installed and bring the same module {module}: which "
-                          "files you have depends on the order", f"{sys.executable} -m pip uninstall {' '.join(there)}, then install one of them")
+                          "files you have depends on the order",
+                          f"{sys.executable} -m pip uninstall {' '.join(there)}, then install one of them")
 
 
 def records() -> Iterator[Finding]:

@@ -105,14 +105,16 @@ STYLE = """
 .dln-doctor tr { border-top: 1px solid rgba(128, 128, 128, .35) !important; }
 .dln-doctor td { text-align: left !important; vertical-align: top; padding: 7px 14px 7px 0 !important; font-size: 14px;
   white-space: normal; }
-.dln-doctor td:nth-child(1) { width: 5.2em; } .dln-doctor td:nth-child(2) { width: 8em; font-weight: 600; }
+.dln-doctor td:nth-child(1) { width: 5.2em; } .dln-doctor td:nth-child(2) { width: 8em;
+  font-weight: 600; }
 .dln-doctor b { display: inline-block; min-width: 4.6em; text-align: center; border-radius: 4px; padding: 1px 6px; font-size: 12px;
   font-weight: 600; }
 .dln-doctor .error { background: #8f4300; color: #fff; } .dln-doctor .warning { background: #fbe3c9; color: #6b3300; }
 .dln-doctor .note { background: #dbe9fb; color: #0b4a96; } .dln-doctor .good { background: #e4e8ed; color: #3c4553; }
 .dln-doctor .cure { margin-top: 4px; }
 .dln-doctor code { background: rgba(128, 128, 128, .16) !important; color: inherit !important; border: 0; border-radius: 4px;
-  padding: 2px 6px; font: 13px/1.5 var(--dln-mono, var(--jp-code-font-family, ui-monospace, Menlo, Consolas, monospace)); white-space: pre-wrap;
+  padding: 2px 6px; font: 13px/1.5 var(--dln-mono, var(--jp-code-font-family, ui-monospace, Menlo, Consolas, monospace));
+  white-space: pre-wrap;
   user-select: all; -webkit-user-select: all; box-decoration-break: clone; -webkit-box-decoration-break: clone; }
 .dln-doctor summary { cursor: pointer; padding: 7px 0; border-top: 1px solid rgba(128, 128, 128, .35); }
 @media (max-width: 480px) { .dln-doctor tr, .dln-doctor td { display: block; width: auto !important; }
@@ -132,11 +134,11 @@ def _row(finding: Finding) -> str:
 
 def checks() -> list[Callable[[], Iterator[Finding]]]:
     """Everything that is looked at, in order."""
-    from . import machine, packages, torch_build
+    from . import machine, network, packages, torch_build
 
     return [packages.interpreter, packages.paths, packages.commands, packages.kernels, packages.shadowed, packages.duplicated,
             packages.records, torch_build.torch_and_devices, machine.memory, machine.disk, machine.mounts, machine.shared_memory,
-            machine.survival, machine.clock, machine.encoding, machine.fonts, machine.browser, machine.internet]
+            machine.survival, machine.clock, machine.encoding, machine.fonts, machine.browser, network.internet]
 
 
 def diagnose() -> Report:
