@@ -7,6 +7,8 @@ help:
 	@echo "make test     prove it: unit tests, every notebook, every page in a browser"
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make serve    serve the built site on http://localhost:8000"
+	@echo "make pdf      print the book to one PDF (_build/dlnotes-<version>.pdf)"
+	@echo "make bundle   pack site, PDF, notebooks, wheels and weights for a place without the internet (one zip)"
 	@echo "make bench    print the benchmarks"
 	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
 	@echo "make chapter NAME=11_detection  begin a chapter that passes every test"
@@ -29,6 +31,12 @@ serve:
 	@echo "http://localhost:8000 (Ctrl+C stops it)"
 	@$(RUN) -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
+pdf: book
+	@$(RUN) tools/make_pdf.py
+
+bundle: pdf
+	@$(RUN) tools/make_bundle.py
+
 bench: setup
 	@$(RUN) tools/run_benchmarks.py
 
@@ -41,4 +49,4 @@ chapter: setup
 clean:
 	@rm -rf _build
 
-.PHONY: help setup book test lab serve bench outputs chapter clean
+.PHONY: help setup book test lab serve pdf bundle bench outputs chapter clean

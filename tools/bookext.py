@@ -25,7 +25,8 @@ STATE, VIEW = (f"application/vnd.jupyter.widget-{kind}+json" for kind in ("state
 def write_static(app, config):
     """Put our scripts and styles where Sphinx copies static files from (never under book/_static)."""
     target = ROOT / "_build" / "static"
-    files = {"dlnotes.css": _bundle.stylesheet() + (ROOT / "static" / "book.css").read_text(encoding="utf-8"),
+    own = "".join((ROOT / "static" / name).read_text(encoding="utf-8") for name in ("book.css", "book.print.css"))
+    files = {"dlnotes.css": _bundle.stylesheet() + own,
              "book.js": (ROOT / "static" / "book.js").read_text(encoding="utf-8"),
              "widgets/runtime.js": _bundle.runtime(),
              "vendor/tex-svg.js": gzip.decompress((ROOT / "static/vendor/mathjax-3.2.2-tex-svg.js.gz").read_bytes()).decode(),
