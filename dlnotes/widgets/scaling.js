@@ -80,7 +80,7 @@ function python(scores, d, divisor) {
 }
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Scaling lab",
+  const frame = kit.frame(el, { model, title: "Scaling lab",
     hint: "Widen the head and watch the weights of one query. Arrow keys on the bars choose a key; on the curves, a width." });
   frame.root.classList.add("dln-scaling");
   const s = Object.fromEntries(["width", "divisor", "seed", "key"].map((name) => [name, model.get(name)]));
