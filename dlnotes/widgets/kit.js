@@ -59,7 +59,7 @@ const kit = (() => {
     };
   }
 
-  const TYPES = [1, 1.12, 1.25, 1.4, 1.6, 1.8], LAYOUTS = ["side", "half", "stack"];
+  const TYPES = [1, 1.12, 1.25, 1.4, 1.6, 1.8], LAYOUTS = { side: 0.9, wide: 0.93, half: 0.86, stack: 0.85 }; // how good each is
   const frames = (n) => new Promise((done) => { const next = () => (n-- ? requestAnimationFrame(next) : done()); next(); });
 
   /**
@@ -88,8 +88,7 @@ const kit = (() => {
       turn++;
       if (document.fullscreenElement === shell) document.exitFullscreen();
       shell.removeAttribute("popover");
-      delete shell.dataset.layout;
-      delete shell.dataset.scale;
+      for (const name of Object.keys(shell.dataset)) delete shell.dataset[name];
       root.removeAttribute("style");
       button.setAttribute("aria-pressed", "false");
       contrast();
@@ -109,23 +108,30 @@ const kit = (() => {
       root.style.width = `${shell.clientWidth / scale}px`;
       root.style.transform = `scale(${scale})`;
     }
+    /** Nothing is cut: all of it is on the screen, and no part of it has to be scrolled sideways. */
+    const fits = () => shell.scrollHeight <= shell.clientHeight && root.scrollWidth <= root.clientWidth + 1
+      && ![...root.querySelectorAll(":not(.dln-code *)")].some((node) => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX === "auto");
     async function arrange() {
-      const mine = ++turn, base = Math.min(shell.clientWidth / 1280, shell.clientHeight / 720);
+      const mine = ++turn, roomy = shell.clientWidth >= 700, base = Math.min(shell.clientWidth / 1280, shell.clientHeight / 720);
       const scales = TYPES.map((size) => Math.max(1, size * base));
-      let best = [shell.clientWidth < 900 ? "stack" : "side", 0, false];
+      let best = [roomy ? "side" : "stack", scales[1], 0];
       root.style.opacity = "0";
-      for (const layout of LAYOUTS) {
-        if (layout !== "stack" && shell.clientWidth < 700) continue;
-        let low = best[2] ? best[1] + 1 : 0, high = scales.length - 1;
+      for (const [layout, good] of Object.entries(LAYOUTS)) {
+        if (layout !== "stack" && !roomy) continue;
+        let low = 0, high = scales.length - 1; // a later layout has to be better than the best so far
+        while (low <= high && scales[low] * good <= best[2]) low++;
         while (low <= high) {
-          const middle = best[2] ? low : (low + high) >> 1; // a later layout has to be larger than the best so far
+          const middle = best[2] ? low : (low + high) >> 1;
           apply(layout, scales[middle]);
           await frames(3); // sizes are seen, canvases drawn, heights known
           if (mine !== turn) return;
-          if (shell.scrollHeight <= shell.clientHeight && root.scrollWidth <= root.clientWidth + 1) { best = [layout, middle, true]; low = middle + 1; } else high = middle - 1;
+          if (fits()) {
+            best = [layout, scales[middle], scales[middle] * good];
+            low = middle + 1;
+          } else high = middle - 1;
         }
       }
-      apply(best[0], scales[best[1]]);
+      apply(best[0], best[1]);
       root.style.opacity = "";
       for (const change of themed) change();
       shell.dataset.settled = "";
