@@ -165,10 +165,10 @@ class Widget(anywidget.AnyWidget):
 <html lang="en" data-dln-standalone><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{html.escape(repr(self))}</title><style>body{{margin:0;background:var(--dln-paper)}} .dln-widget{{margin:0}}
 {_bundle.stylesheet()}</style></head><body><main>
-<noscript><img alt="{html.escape(self.alt())}" style="max-width:100%" src="data:image/png;base64,{still}"></noscript>
 <script type="application/vnd.jupyter.widget-state+json">{_bundle.script_safe(state)}</script>
 <script type="application/vnd.jupyter.widget-view+json">{_bundle.script_safe({"model_id": self.model_id})}</script>
-</main><script>{_bundle.runtime()}</script><script>{_bundle.classic_script(self._name)}</script></body></html>"""
+<noscript><img alt="{html.escape(self.alt())}" style="max-width:100%" src="data:image/png;base64,{still}"></noscript>
+</main><script>{_bundle.guard()}</script><script>{_bundle.runtime()}</script><script>{_bundle.classic_script(self._name)}</script></body></html>"""
 
     def to_html(self, path: str | Path | None = None, *, overwrite: bool = False) -> str:
         """The widget, its data and its code as HTML that needs no kernel, no network and no other file.
