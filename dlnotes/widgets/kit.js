@@ -115,6 +115,7 @@ const kit = (() => {
       const mine = ++turn, roomy = shell.clientWidth >= 700, base = Math.min(shell.clientWidth / 1280, shell.clientHeight / 720);
       const scales = TYPES.map((size) => Math.max(1, size * base));
       let best = [roomy ? "side" : "stack", scales[1], 0];
+      delete shell.dataset.settled;
       root.style.opacity = "0";
       for (const [layout, good] of Object.entries(LAYOUTS)) {
         if (layout !== "stack" && !roomy) continue;
@@ -132,8 +133,10 @@ const kit = (() => {
         }
       }
       apply(best[0], best[1]);
-      root.style.opacity = "";
       for (const change of themed) change();
+      await frames(3);
+      if (mine !== turn) return;
+      root.style.opacity = "";
       shell.dataset.settled = "";
     }
     root.addEventListener("keydown", (event) => {

@@ -149,7 +149,7 @@ function render({ model, el }) {
       curves[name].forEach((m, p) => (p ? g.lineTo(x(p), y(m.jacobian)) : g.moveTo(x(p), y(m.jacobian))));
       g.stroke();
       g.setLineDash([]);
-      const at = { one: 4, root: 6, width: 2 }[name], below = name === "one" ? -10 : name === "width" ? 16 : -8;
+      const at = { one: 4, root: 6, width: w < 340 ? 0 : 2 }[name], below = name === "one" ? -10 : name === "width" ? 16 : -8;
       g.fillStyle = kit.color(frame.root, chosen ? "network" : "muted");
       g.textAlign = "left";
       g.fillText({ one: "as they are", root: "÷ √d", width: "÷ d" }[name], Math.min(x(at), w - 76), y(curves[name][at].jacobian) + below);

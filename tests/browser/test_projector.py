@@ -54,7 +54,7 @@ def test_a_larger_projector_shows_the_same_larger(widget_page):
     before = project(page)
     page.set_viewport_size({"width": 1920, "height": 1080})
     page.wait_for_function("scale => +document.querySelector('.dln-shell').dataset.scale > 1.4 * scale", arg=before["scale"])
-    page.wait_for_function("document.querySelector('.dln-widget').style.opacity === ''")
+    page.locator(SETTLED).wait_for(state="attached")
     seen = page.evaluate(SEEN)
     assert seen["scale"] == pytest.approx(1.5 * before["scale"]) and seen["cut"] <= 0 and seen["box"][2:] == [1920, 1080]
 
@@ -65,7 +65,7 @@ def test_pointing_and_dragging_hit_the_same_place_in_large_type(widget_page):
     page.locator(".dln-attention-all canvas").click(position={"x": 4, "y": 4})
     canvas = page.locator(".dln-picture canvas").last.bounding_box()
     page.mouse.click(canvas["x"] + canvas["width"] * 0.62, canvas["y"] + canvas["height"] * 0.93)
-    assert "layer 3, head 3" in page.locator(".dln-readout").inner_text()
+    page.wait_for_function("document.querySelector('.dln-readout').textContent.includes('layer 3, head 3')")
 
 
 def test_the_button_has_a_name_and_does_the_same(widget_page):
