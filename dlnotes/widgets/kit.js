@@ -137,8 +137,15 @@ const kit = (() => {
       await frames(3);
       if (mine !== turn) return;
       root.style.opacity = "";
-      shell.dataset.settled = "";
+      shell.dataset.settled = best[2] ? "fits" : "long";
     }
+    /** A control may have changed how much there is to show. */
+    function again(event) {
+      if (!on || !event.target.closest(".dln-controls, .dln-picture :is(button, select, input)")) return;
+      clearTimeout(due);
+      due = setTimeout(() => { if (on && shell.dataset.settled === "fits" && !fits()) arrange(); }, 200);
+    }
+    for (const event of ["change", "click"]) root.addEventListener(event, again);
     root.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range], [type=checkbox], [type=radio]), select, textarea")) return;
       if (event.key === "f" || (on && event.key === "Escape")) { event.preventDefault(); toggle(); }

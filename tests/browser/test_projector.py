@@ -59,6 +59,15 @@ def test_a_larger_projector_shows_the_same_larger(widget_page):
     assert seen["scale"] == pytest.approx(1.5 * before["scale"]) and seen["cut"] <= 0 and seen["box"][2:] == [1920, 1080]
 
 
+def test_when_a_control_shows_more_all_of_it_is_fitted_again(widget_page):
+    page = widget_page(widgets.WaveBuilder(), viewport=PROJECTOR)
+    before = project(page)["scale"]
+    page.get_by_text("a picture", exact=True).click()
+    page.wait_for_function("(scale) => +document.querySelector('.dln-shell').dataset.scale !== scale", arg=before)
+    page.locator(SETTLED).wait_for(state="attached")
+    assert page.evaluate(SEEN)["cut"] <= 0
+
+
 def test_pointing_and_dragging_hit_the_same_place_in_large_type(widget_page):
     page = widget_page(widgets.AttentionExplorer(), viewport=PROJECTOR)
     project(page)
