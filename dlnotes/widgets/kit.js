@@ -45,7 +45,7 @@ const kit = (() => {
       picture, controls, readout, announcer, notice, details);
     for (const event of ["keydown", "keyup", "keypress"]) root.addEventListener(event, (e) => e.stopPropagation());
     const shell = el("div", { class: "dln dln-shell" }, root);
-    root.firstChild.append(projector(shell, root));
+    root.append(projector(shell, root)); // last, so that Tab reaches the picture first
     host.replaceChildren(shell);
     let pending;
     return {

@@ -62,7 +62,7 @@ def test_a_larger_projector_shows_the_same_larger(widget_page):
 def test_when_a_control_shows_more_all_of_it_is_fitted_again(widget_page):
     page = widget_page(widgets.WaveBuilder(), viewport=PROJECTOR)
     before = project(page)["scale"]
-    page.get_by_text("a picture", exact=True).click()
+    page.get_by_role("radio", name="a picture").check()
     page.wait_for_function("(scale) => +document.querySelector('.dln-shell').dataset.scale !== scale", arg=before)
     page.locator(SETTLED).wait_for(state="attached")
     assert page.evaluate(SEEN)["cut"] <= 0
@@ -89,6 +89,12 @@ def test_the_button_has_a_name_and_does_the_same(widget_page):
     button.click()
     page.locator(SETTLED).wait_for(state="detached")
     assert button.get_attribute("aria-pressed") == "false"
+
+
+def test_tab_reaches_the_picture_before_the_button(widget_page):
+    page = widget_page(widgets.AttentionCost())
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.dln-picture') !== null")
 
 
 def test_a_letter_in_a_text_field_stays_a_letter(widget_page):
