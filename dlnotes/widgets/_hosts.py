@@ -42,7 +42,8 @@ def presentation(environ: Mapping[str, str] | None = None, *, front_end: bool | 
     forced = environ.get(VARIABLE, "").strip().lower()
     if forced:
         if forced not in MODES:
-            raise ValueError(f"{VARIABLE}: expected one of {', '.join(MODES)}, got {environ[VARIABLE]!r}; unset it to let the platform decide")
+            raise ValueError(f"{VARIABLE}: expected one of {', '.join(MODES)}, got {environ[VARIABLE]!r}; "
+                             "unset it to let the platform decide")
         return forced
     if not (has_front_end() if front_end is None else front_end):
         return "plain"

@@ -70,11 +70,11 @@ def test_arrow_keys_stay_in_the_widget(browser, lab):
 FULL = """import torch
 from dlnotes.widgets import AttentionExplorer, attention
 w = AttentionExplorer()
-errors = [torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), KeyError("no such layer")]     # the last comes first
+errors = [torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), KeyError("no such layer")]
 look = attention._look
 def on_a_full_gpu(*arguments):
     if errors:
-        raise errors.pop()
+        raise errors.pop()      # the last comes first
     return look(*arguments)
 attention._look = on_a_full_gpu
 w"""

@@ -10,12 +10,14 @@ PROJECTOR = {"width": 1280, "height": 720}
 SETTLED = ".dln-shell[data-settled]"
 SEEN = """() => {
   const shell = document.querySelector('.dln-shell'), box = shell.getBoundingClientRect(), root = shell.firstChild;
-  const luminance = (text) => { const [r, g, b] = text.match(/\\d+/g).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const luminance = (text) => {
+    const [r, g, b] = text.match(/\\d+/g).map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
   const style = getComputedStyle(root), [a, b] = [style.color, style.backgroundColor].map(luminance).sort((x, y) => y - x);
-  return { on: shell.classList.contains('dln-projector'), box: [box.x, box.y, box.width, box.height].map(Math.round), ink: (a + 0.05) / (b + 0.05),
-    dark: luminance(style.backgroundColor) < 0.5, scale: +shell.dataset.scale, cut: shell.scrollHeight - shell.clientHeight,
-    outside: [...root.querySelectorAll('*')].filter(n => n.getClientRects().length && !n.closest('.dln-sr, .dln-code') && !n.closest('[hidden]')
+  return { on: shell.classList.contains('dln-projector'), box: [box.x, box.y, box.width, box.height].map(Math.round),
+    ink: (a + 0.05) / (b + 0.05), dark: luminance(style.backgroundColor) < 0.5, scale: +shell.dataset.scale, cut: shell.scrollHeight - shell.clientHeight,
+    outside: [...root.querySelectorAll('*')].filter(n => n.getClientRects().length && !n.closest('.dln-sr, .dln-code, [hidden]')
       && (n.getBoundingClientRect().right > innerWidth + 1 || n.getBoundingClientRect().left < -1)).map(n => n.className || n.tagName),
     sharp: [...root.querySelectorAll('canvas')].filter(c => c.style.height && c.getClientRects().length)
       .every(c => c.width >= Math.min(c.getBoundingClientRect().width, 4 * c.clientWidth) * 0.98) };
@@ -114,7 +116,7 @@ def test_a_shortcut_of_the_browser_is_left_alone(widget_page):
 
 def test_the_page_around_never_hears_the_key(widget_page):
     page = widget_page(widgets.AttentionCost())
-    page.evaluate("window.heard = []; for (const e of ['keydown', 'keypress', 'keyup']) document.addEventListener(e, x => heard.push(x.key))")
+    page.evaluate("window.heard = []; for (const e of ['keydown', 'keyup']) document.addEventListener(e, x => heard.push(x.key))")
     project(page)
     page.keyboard.press("f")
     page.locator(SETTLED).wait_for(state="detached")

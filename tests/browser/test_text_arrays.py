@@ -12,7 +12,8 @@ from dlnotes.widgets import _bundle
 pytestmark = pytest.mark.browser
 
 SOURCES = Path(widgets.__file__).parent
-WITH_ARRAYS = [name for name in widgets.__all__ if "traitlets.Bytes" in (SOURCES / f"{widgets._HOME[name]}.py").read_text(encoding="utf-8")]
+WITH_ARRAYS = [name for name, home in sorted(widgets._HOME.items())
+               if "traitlets.Bytes" in (SOURCES / f"{home}.py").read_text(encoding="utf-8")]
 HOST = """([module, state]) => {
   const listeners = {};
   const model = { get: (key) => state[key], set: (key, value) => { state[key] = value; }, save_changes() {},
@@ -20,12 +21,16 @@ HOST = """([module, state]) => {
   const el = document.createElement('div');
   el.className = 'dln';
   document.body.replaceChildren(el);
-  window.update = (changes) => { Object.assign(state, changes); for (const key in changes) for (const call of listeners[`change:${key}`] || []) call(); };
+  window.update = (changes) => {
+    Object.assign(state, changes);
+    for (const key in changes) for (const call of listeners[`change:${key}`] || []) call();
+  };
   return dlnotes.modules[module].render({ model, el });
 }"""
 SEEN = """async () => {
   await document.fonts.ready;
-  const look = () => JSON.stringify([document.querySelector('.dln-readout').textContent, ...[...document.querySelectorAll('canvas')].map(c => c.toDataURL())]);
+  const look = () => JSON.stringify([document.querySelector('.dln-readout').textContent,
+    ...[...document.querySelectorAll('canvas')].map(c => c.toDataURL())]);
   let before, now = look();
   do { before = now; await new Promise(done => setTimeout(done, 120)); now = look(); } while (now !== before);
   return JSON.parse(now);
