@@ -186,8 +186,8 @@ class Widget(anywidget.AnyWidget):
         """
         document = self._document()
         if path is None:
-            return (f'<iframe sandbox="allow-scripts" allow="fullscreen *" loading="lazy" title="{html.escape(repr(self))}" '
-                    f'style="width:100%;height:{self._height}px;border:0" srcdoc="{html.escape(document)}"></iframe>')
+            return (f'<iframe sandbox="allow-scripts" allow="fullscreen *" title="{html.escape(repr(self))}" '
+                    f'loading="lazy" style="width:100%;height:{self._height}px;border:0" srcdoc="{html.escape(document)}"></iframe>')
         target = Path(path)
         if target.exists() and not overwrite:
             raise FileExistsError(f"to_html: expected a path that does not exist yet, got {target}; pass overwrite=True to replace it")
