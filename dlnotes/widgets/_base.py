@@ -168,7 +168,8 @@ class Widget(anywidget.AnyWidget):
 <script type="application/vnd.jupyter.widget-state+json">{_bundle.script_safe(state)}</script>
 <script type="application/vnd.jupyter.widget-view+json">{_bundle.script_safe({"model_id": self.model_id})}</script>
 <noscript><img alt="{html.escape(self.alt())}" style="max-width:100%" src="data:image/png;base64,{still}"></noscript>
-</main><script>{_bundle.guard()}</script><script>{_bundle.runtime()}</script><script>{_bundle.classic_script(self._name)}</script></body></html>"""
+</main><script>{_bundle.guard()}</script><script>{_bundle.runtime()}</script>
+<script>{_bundle.classic_script(self._name)}</script></body></html>"""
 
     def to_html(self, path: str | Path | None = None, *, overwrite: bool = False) -> str:
         """The widget, its data and its code as HTML that needs no kernel, no network and no other file.

@@ -16,7 +16,8 @@ SEEN = """() => {
   };
   const style = getComputedStyle(root), [a, b] = [style.color, style.backgroundColor].map(luminance).sort((x, y) => y - x);
   return { on: shell.classList.contains('dln-projector'), box: [box.x, box.y, box.width, box.height].map(Math.round),
-    ink: (a + 0.05) / (b + 0.05), dark: luminance(style.backgroundColor) < 0.5, scale: +shell.dataset.scale, cut: shell.scrollHeight - shell.clientHeight,
+    ink: (a + 0.05) / (b + 0.05), dark: luminance(style.backgroundColor) < 0.5,
+    scale: +shell.dataset.scale, cut: shell.scrollHeight - shell.clientHeight,
     outside: [...root.querySelectorAll('*')].filter(n => n.getClientRects().length && !n.closest('.dln-sr, .dln-code, [hidden]')
       && (n.getBoundingClientRect().right > innerWidth + 1 || n.getBoundingClientRect().left < -1))
       .map(n => n.className || n.tagName),
