@@ -28,6 +28,7 @@ def write_static(app, config):
     own = "".join((ROOT / "static" / name).read_text(encoding="utf-8") for name in ("book.css", "book.print.css"))
     files = {"dlnotes.css": _bundle.stylesheet() + own,
              "book.js": (ROOT / "static" / "book.js").read_text(encoding="utf-8"),
+             "widgets/guard.js": _bundle.guard(),
              "widgets/runtime.js": _bundle.runtime(),
              "vendor/tex-svg.js": gzip.decompress((ROOT / "static/vendor/mathjax-3.2.2-tex-svg.js.gz").read_bytes()).decode(),
              "vendor/mathjax-LICENSE.txt": (ROOT / "static/vendor/mathjax-LICENSE.txt").read_text(encoding="utf-8")}
@@ -60,11 +61,13 @@ def clean_page(app, pagename, templatename, context, doctree):
     """Slim the widget state; drop scripts that would call another server; mend a role that docutils gets wrong."""
     if "body" in context:  # a list of references whose children are no list items
         context["body"] = context["body"].replace('<div role="list" class="citation-list">', '<div class="citation-list">')
-    kept = []
+    kept, widgets = [], any(getattr(script, "attributes", {}).get("type") == STATE for script in context.get("script_files", []))
     for script in context.get("script_files", []):
         attributes = getattr(script, "attributes", {})
         body = attributes.get("body") or ""
         if "thebe" in f"{script} {getattr(script, 'filename', '')} {body}".lower():
+            continue
+        if "widgets/guard.js" in str(getattr(script, "filename", "")) and not widgets:
             continue
         if attributes.get("type") == STATE:
             attributes["body"] = _bundle.script_safe(_bundle.slim_state(json.loads(body)))
@@ -107,4 +110,5 @@ def setup(app):
         app.add_directive(name, directive)
     app.add_css_file("dlnotes.css")
     app.add_js_file("book.js", loading_method="defer")
+    app.add_js_file("widgets/guard.js", priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
