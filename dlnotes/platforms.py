@@ -2,20 +2,32 @@
 
 Colab, Kaggle, AutoDL and Binder differ in a few facts: which folder is read-only, which one outlives the session, how long a
 session lasts. :func:`detect` reads them from variables and folders and changes nothing. The rest follows: :func:`stage` brings
-data from a slow or read-only place to a fast one, :func:`run_folder` names a place for checkpoints, and
-:func:`parse_arguments` reads a script's options in a notebook, where the kernel's own are mixed in.
+data from a slow or read-only place to a fast one, :func:`run_folder` names a place for checkpoints, :meth:`Platform.time_left`
+says when to stop, :func:`launch` trains on all GPUs from a notebook, and :func:`parse_arguments` reads a script's options in a
+notebook, where the kernel's own are mixed in. Together they are a run that may lose its session at any moment::
+
+    here = detect()
+    result = fit(model, data, loss=loss, epochs=50, folder=run_folder("unet", here), time_limit=here.time_left())
 """
 
 import argparse
 import difflib
 import os
+import pickle
 import shutil
+import socket
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["PLATFORMS", "Platform", "detect", "parse_arguments", "run_folder", "stage"]
+from dlnotes._lock import waiting
+
+__all__ = ["PLATFORMS", "Platform", "detect", "launch", "parse_arguments", "run_folder", "stage"]
 
 HOUR = 3600.0
 
@@ -31,6 +43,8 @@ class Platform:
         read_only: folders that hold data and cannot be written.
         session_seconds: longest session, or None where there is no such limit.
         survives: what is left after the session, in a sentence.
+        started: when the machine (the container) began, in seconds since 1970; None where that cannot be read. The session is
+            as old, whichever kernel asks.
     """
 
     name: str
@@ -39,6 +53,32 @@ class Platform:
     read_only: tuple[Path, ...]
     session_seconds: float | None
     survives: str
+    started: float | None = None
+
+    def time_left(self, reserve: float = 600.0) -> float | None:
+        """Seconds until the platform ends the session, less a reserve: what ``fit`` takes as ``time_limit``.
+
+        Counted from the start of the machine, so that a training that begins in the tenth hour knows that two are left. A
+        platform may end a session earlier, when nobody looks at it or a quota is used up: checkpoints help against that.
+
+        Args:
+            reserve: seconds for the last checkpoint and what comes after the training.
+
+        Returns:
+            None where there is no limit; else at least 1, with which ``fit`` makes one update and a checkpoint.
+
+        Raises:
+            ValueError: if ``reserve`` is not a number from 0 up.
+
+        >>> detect(environ={}).time_left() is None
+        True
+        """
+        if isinstance(reserve, bool) or not isinstance(reserve, (int, float)) or not reserve >= 0:
+            raise ValueError(f"time_left: expected reserve as seconds from 0 up, got {reserve!r}; 600 is ten minutes")
+        if self.session_seconds is None:
+            return None
+        spent = 0.0 if self.started is None else max(0.0, time.time() - self.started)
+        return max(1.0, self.session_seconds - spent - reserve)
 
     def __str__(self) -> str:
         limit = "no limit" if self.session_seconds is None else f"{self.session_seconds / HOUR:g} hours"
@@ -50,7 +90,8 @@ PLATFORMS: dict[str, tuple[tuple[str, ...], str, str | None, tuple[str, ...], fl
     "colab": (("COLAB_RELEASE_TAG", "COLAB_BACKEND_VERSION"), "/content", "/content/drive/MyDrive", (), 12,
               "Nothing but Google Drive, once it is mounted: from google.colab import drive; drive.mount('/content/drive')."),
     "kaggle": (("KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_URL_BASE"), "/kaggle/working", "/kaggle/working", ("/kaggle/input",), 12,
-               "Files in /kaggle/working, as the output of a version that was saved and run to its end; 20 GB at most."),
+               "Files in /kaggle/working, 20 GB at most: between interactive sessions if Persistence in the notebook's settings is "
+              "\"Files only\" or \"Variables and Files\", and as the output of a version that was saved and run to its end."),
     "autodl": (("AutoDLContainerUUID", "AutoDLRegion"), "/root/autodl-tmp", "/root/autodl-fs", ("/root/autodl-pub",), None,
                "The system disk and /root/autodl-tmp while the instance exists, /root/autodl-fs beyond it; an image keeps the "
                "system disk only."),
@@ -84,7 +125,18 @@ def detect(environ: Mapping[str, str] | None = None, root: str | Path = "/") -> 
     kept = None if persistent is None else place(persistent)
     if kept is not None and persistent.startswith("/") and not kept.is_dir():
         kept = None                                                                 # Drive is not mounted, no file storage rented
-    return Platform(name, place(work), kept, tuple(map(place, read_only)), None if hours is None else hours * HOUR, survives)
+    return Platform(name, place(work), kept, tuple(map(place, read_only)), None if hours is None else hours * HOUR, survives,
+                    _started(Path(root)))
+
+
+def _started(root: Path) -> float | None:
+    """When the first process of this machine or container began: its ticks since the boot, and the boot (both Linux)."""
+    try:
+        ticks = int((root / "proc/1/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(int(line.split()[1]) for line in (root / "proc/stat").read_text().splitlines() if line.startswith("btime"))
+        return boot + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration, AttributeError):
+        return None
 
 
 def run_folder(name: str, platform: Platform | None = None) -> Path:
@@ -115,7 +167,7 @@ def stage(source: str | Path, target: str | Path) -> Path:
     """Copy a folder from a slow or read-only place to a fast one; files that are there already are not copied again.
 
     A file counts as there if its size and time of change agree. Each one is written beside its place and moved into it, so
-    that a copy that was cut off goes on where it stopped. Nothing else in ``target`` is touched.
+    that a copy that was cut off goes on where it stopped; two kernels take turns. Nothing else in ``target`` is touched.
 
     Args:
         source: an existing folder (or one file).
@@ -146,13 +198,20 @@ def stage(source: str | Path, target: str | Path) -> Path:
     if needed > free:
         raise OSError(f"stage: expected {needed / 2**30:.2f} GiB of free space at {home}, got {free / 2**30:.2f}; "
                       "stage a part of the data, or read it where it is")
-    for path, goal in due.items():
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        partial = goal.with_name(goal.name + ".part")
-        shutil.copyfile(path, partial)
-        shutil.copystat(path, partial)
-        os.chmod(partial, 0o644)                                                    # a read-only source leaves no mark
-        os.replace(partial, goal)
+    if not due:
+        return target
+    place = target.parent if source.is_file() else target
+    place.mkdir(parents=True, exist_ok=True)
+    with waiting(place / ".stage.lock", f"{target.name} is copied"):
+        for path, goal in due.items():
+            if _there(path, goal):                                                  # another kernel was faster
+                continue
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            partial = goal.with_name(goal.name + ".part")
+            shutil.copyfile(path, partial)
+            shutil.copystat(path, partial)
+            os.chmod(partial, 0o644)                                                # a read-only source leaves no mark
+            os.replace(partial, goal)
     return target
 
 
@@ -161,6 +220,88 @@ def _there(path: Path, goal: Path) -> bool:
         return False
     one, other = path.stat(), goal.stat()
     return one.st_size == other.st_size and abs(one.st_mtime - other.st_mtime) < 2  # some file systems count in two seconds
+
+
+def launch(function: Callable, *args: Any, processes: int | None = None) -> Any:
+    """Run a training function on every GPU of this machine, from a notebook: Accelerate's ``notebook_launcher``, with what
+    it leaves out.
+
+    It counts the devices, takes a free port, says beforehand when the notebook has touched CUDA already (then no process that
+    is split off from it can use a GPU), hands back what the main process returned, and shows the first error of any process.
+    With one device, or none, the function simply runs here.
+
+    Args:
+        function: it builds model and data and calls :func:`dlnotes.training.fit`, which shares each batch among the processes.
+        *args: for the function; on several processes each gets a copy.
+        processes: how many; by default one for each GPU, and one without.
+
+    Returns:
+        What the function returned, on several processes that of the first, which has to be picklable.
+
+    Raises:
+        ValueError: if ``processes`` is not a whole number above 0, or more than there are GPUs, where there are some.
+        RuntimeError: if CUDA was touched before, or a process failed; the text holds its traceback.
+    """
+    import torch
+
+    if not callable(function):
+        raise TypeError(f"launch: expected a function, got {type(function).__name__}; launch(train, 50), not launch(train(50))")
+    gpus = 0 if os.environ.get("DLNOTES_DEVICE") == "cpu" else torch.cuda.device_count()      # asks the driver, touches nothing
+    if processes is None:
+        processes = max(1, gpus)
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1 or 0 < gpus < processes:
+        raise ValueError(f"launch: expected processes from 1 to {gpus or 'any number'}, got {processes!r}; None takes all GPUs")
+    if processes == 1:
+        return function(*args)
+    if not hasattr(os, "fork"):
+        raise RuntimeError("launch: expected a system that can split a process (Linux), got Windows; write a script and start it "
+                           f"with: accelerate launch --num_processes {processes} train.py")
+    if gpus and _cuda_is_touched():
+        raise RuntimeError(
+            "launch: expected a notebook that has not touched CUDA yet, got one that has: processes split off from it cannot use "
+            "a GPU. Restart the kernel, and before launch run no cell that moves a tensor to a GPU, calls pick_device() or "
+            "torch.cuda.is_available(); make model and device inside of the function")
+    from accelerate import notebook_launcher
+
+    with socket.socket() as probe, tempfile.TemporaryDirectory(prefix="dlnotes-launch-") as folder:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+        probe.close()
+        try:
+            notebook_launcher(_reporting(function, Path(folder)), args, num_processes=processes, use_port=port)
+        except Exception as error:
+            said = sorted(Path(folder).glob("*.error"), key=lambda path: path.stat().st_mtime)
+            if not said:
+                raise
+            raise RuntimeError(f"launch: process {said[0].stem} of {processes} failed:\n{said[0].read_text()}") from error
+        return pickle.loads((Path(folder) / "0.result").read_bytes())
+
+
+def _reporting(function: Callable, folder: Path) -> Callable:
+    """The function, for one of the processes: what it returns or raises is left in a folder."""
+    def worker(*args: Any) -> None:
+        rank = os.environ.get("RANK", "0")
+        try:
+            result = function(*args)
+            if rank == "0":
+                (folder / "0.result").write_bytes(pickle.dumps(result))
+        except BaseException:
+            (folder / f"{rank}.error").write_text(traceback.format_exc(), encoding="utf-8")
+            raise
+
+    return worker
+
+
+def _cuda_is_touched() -> bool:
+    """Whether a process split off from this one would be refused by CUDA: split one off and ask."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        return True
+    child = os.fork()
+    if child == 0:
+        os._exit(int(torch.cuda._is_in_bad_fork()))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
 
 
 def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -75,6 +75,7 @@ class Run:
     log: RunLog
     bar: Bar
     at: Position
+    lock: Any = None                    # on the folder
     deadline: float = math.inf          # on the monotonic clock
     late: bool = False                  # some process is past it
     best_weights: dict[str, torch.Tensor] | None = None
@@ -169,6 +170,8 @@ class Run:
     def _write(self, generators: list) -> None:
         weights = {"weights": self.network.state_dict()} | ({"ema": self.ema.module.state_dict()} if self.ema else {})
         scaler = self.accelerator.scaler
+        if self.lock is not None:
+            self.lock.beat()
         write_checkpoint(self.folder, self.at.update, weights, {
             "position": asdict(self.at), "optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
