@@ -13,19 +13,15 @@ notebook, where the kernel's own are mixed in. Together they are a run that may 
 import argparse
 import difflib
 import os
-import pickle
 import shutil
-import socket
 import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dlnotes._lock import waiting
+from ._launch import launch
+from ._lock import waiting
 
 __all__ = ["PLATFORMS", "Platform", "detect", "launch", "parse_arguments", "run_folder", "stage"]
 
@@ -90,8 +86,8 @@ PLATFORMS: dict[str, tuple[tuple[str, ...], str, str | None, tuple[str, ...], fl
     "colab": (("COLAB_RELEASE_TAG", "COLAB_BACKEND_VERSION"), "/content", "/content/drive/MyDrive", (), 12,
               "Nothing but Google Drive, once it is mounted: from google.colab import drive; drive.mount('/content/drive')."),
     "kaggle": (("KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_URL_BASE"), "/kaggle/working", "/kaggle/working", ("/kaggle/input",), 12,
-               "Files in /kaggle/working, 20 GB at most: between interactive sessions if Persistence in the notebook's settings is "
-              "\"Files only\" or \"Variables and Files\", and as the output of a version that was saved and run to its end."),
+               "Files in /kaggle/working, as the output of a version that was saved and run to its end; 20 GB at most. Between "
+              "interactive sessions too, if Persistence in the notebook's settings is \"Files only\" or \"Variables and Files\"."),
     "autodl": (("AutoDLContainerUUID", "AutoDLRegion"), "/root/autodl-tmp", "/root/autodl-fs", ("/root/autodl-pub",), None,
                "The system disk and /root/autodl-tmp while the instance exists, /root/autodl-fs beyond it; an image keeps the "
                "system disk only."),
@@ -220,88 +216,6 @@ def _there(path: Path, goal: Path) -> bool:
         return False
     one, other = path.stat(), goal.stat()
     return one.st_size == other.st_size and abs(one.st_mtime - other.st_mtime) < 2  # some file systems count in two seconds
-
-
-def launch(function: Callable, *args: Any, processes: int | None = None) -> Any:
-    """Run a training function on every GPU of this machine, from a notebook: Accelerate's ``notebook_launcher``, with what
-    it leaves out.
-
-    It counts the devices, takes a free port, says beforehand when the notebook has touched CUDA already (then no process that
-    is split off from it can use a GPU), hands back what the main process returned, and shows the first error of any process.
-    With one device, or none, the function simply runs here.
-
-    Args:
-        function: it builds model and data and calls :func:`dlnotes.training.fit`, which shares each batch among the processes.
-        *args: for the function; on several processes each gets a copy.
-        processes: how many; by default one for each GPU, and one without.
-
-    Returns:
-        What the function returned, on several processes that of the first, which has to be picklable.
-
-    Raises:
-        ValueError: if ``processes`` is not a whole number above 0, or more than there are GPUs, where there are some.
-        RuntimeError: if CUDA was touched before, or a process failed; the text holds its traceback.
-    """
-    import torch
-
-    if not callable(function):
-        raise TypeError(f"launch: expected a function, got {type(function).__name__}; launch(train, 50), not launch(train(50))")
-    gpus = 0 if os.environ.get("DLNOTES_DEVICE") == "cpu" else torch.cuda.device_count()      # asks the driver, touches nothing
-    if processes is None:
-        processes = max(1, gpus)
-    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1 or 0 < gpus < processes:
-        raise ValueError(f"launch: expected processes from 1 to {gpus or 'any number'}, got {processes!r}; None takes all GPUs")
-    if processes == 1:
-        return function(*args)
-    if not hasattr(os, "fork"):
-        raise RuntimeError("launch: expected a system that can split a process (Linux), got Windows; write a script and start it "
-                           f"with: accelerate launch --num_processes {processes} train.py")
-    if gpus and _cuda_is_touched():
-        raise RuntimeError(
-            "launch: expected a notebook that has not touched CUDA yet, got one that has: processes split off from it cannot use "
-            "a GPU. Restart the kernel, and before launch run no cell that moves a tensor to a GPU, calls pick_device() or "
-            "torch.cuda.is_available(); make model and device inside of the function")
-    from accelerate import notebook_launcher
-
-    with socket.socket() as probe, tempfile.TemporaryDirectory(prefix="dlnotes-launch-") as folder:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-        probe.close()
-        try:
-            notebook_launcher(_reporting(function, Path(folder)), args, num_processes=processes, use_port=port)
-        except Exception as error:
-            said = sorted(Path(folder).glob("*.error"), key=lambda path: path.stat().st_mtime)
-            if not said:
-                raise
-            raise RuntimeError(f"launch: process {said[0].stem} of {processes} failed:\n{said[0].read_text()}") from error
-        return pickle.loads((Path(folder) / "0.result").read_bytes())
-
-
-def _reporting(function: Callable, folder: Path) -> Callable:
-    """The function, for one of the processes: what it returns or raises is left in a folder."""
-    def worker(*args: Any) -> None:
-        rank = os.environ.get("RANK", "0")
-        try:
-            result = function(*args)
-            if rank == "0":
-                (folder / "0.result").write_bytes(pickle.dumps(result))
-        except BaseException:
-            (folder / f"{rank}.error").write_text(traceback.format_exc(), encoding="utf-8")
-            raise
-
-    return worker
-
-
-def _cuda_is_touched() -> bool:
-    """Whether a process split off from this one would be refused by CUDA: split one off and ask."""
-    import torch
-
-    if torch.cuda.is_initialized():
-        return True
-    child = os.fork()
-    if child == 0:
-        os._exit(int(torch.cuda._is_in_bad_fork()))
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
 
 
 def parse_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:

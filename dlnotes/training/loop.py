@@ -9,6 +9,7 @@ Averaged over processes, gradients are divided by their number, so each share is
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -189,9 +190,23 @@ class Run:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.at = Position(**state["position"])
         if self.at.best_epoch:
-            self.best_weights = read_tensors(self.folder / "best.safetensors")
+            self.best_weights = self._best_weights()
         generators = state["generators"]
         restore_random_state(generators[min(self.accelerator.process_index, len(generators) - 1)])
+
+
+    def _best_weights(self) -> dict[str, torch.Tensor] | None:
+        """From their file; if that is damaged the run goes on without them."""
+        path = self.folder / "best.safetensors"
+        try:
+            return read_tensors(path)
+        except (OSError, ValueError) as error:
+            if self.at.best_epoch == self.at.epoch and not self.at.batch:                   # the checkpoint has them as well
+                return {name: x.detach().cpu().clone() for name, x in self.judged.state_dict().items()}
+            warnings.warn(f"fit: expected the weights of epoch {self.at.best_epoch} in {path}, got a missing or damaged file "
+                          f"({str(error).splitlines()[0]}); training goes on, and best_weights stay empty until a better epoch",
+                          RuntimeWarning, stacklevel=2)
+            return None
 
 
 def train(run: Run) -> None:
