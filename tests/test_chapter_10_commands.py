@@ -64,7 +64,8 @@ def commands(text):
 
 
 def test_a_line_of_shell_is_taken_apart_as_the_shell_does():
-    assert commands("python -u a.py --n x 2>&1 | tee -a b.log; shutdown") == [["python", "-u", "a.py", "--n", "x"], ["tee", "-a", "b.log"], ["shutdown"]]
+    assert commands("python -u a.py --n x 2>&1 | tee -a b.log; stop") == [
+        ["python", "-u", "a.py", "--n", "x"], ["tee", "-a", "b.log"], ["stop"]]
     assert commands("EXT=1 pip install b   # why\ncd d && unzip p.zip > out") == [["pip", "install", "b"], ["cd", "d"], ["unzip", "p.zip"]]
     assert commands("nvidia-smi -l 1 > a.csv") == [["nvidia-smi", "-l", "1"]]
     assert commands("ssh gpu 'cd /d && ls -l'") == [["ssh", "gpu", "cd /d && ls -l"]]
@@ -89,37 +90,52 @@ TABLE = {
     "ssh-copy-id": Accepts("fnsxi:p:o:F:t:", words=(1, 1)),
     "ssh-add": Accepts("lLdDxXt:", words=(0, 9)),
     "scp": Accepts("346ABCOpqRrsTvc:D:F:i:J:l:o:P:S:X:", words=(2, 99)),
-    "rsync": Accepts("avqcrRubltpogDzhnPxSHAXIWe:f:B:T:", ("exclude=", "include=", "delete", "dry-run", "progress", "partial", "rsh=", "info="), (2, 99)),
+    "rsync": Accepts("avqcrRubltpogDzhnPxSHAXIWe:f:B:T:", words=(2, 99),
+                     long=("exclude=", "include=", "delete", "dry-run", "progress", "partial", "rsh=", "info=")),
     "tar": Accepts("cxtzjJvpkhf:C:X:T:", ("exclude=",), (0, 99)),
     "tmux": Accepts("2CDlNuVvc:f:L:S:T:", mixed=False, sub={
-        "new": Accepts("AdDEPXc:e:f:F:n:s:t:x:y:", mixed=False), "attach": Accepts("dErxc:f:t:", words=(0, 0)), "ls": Accepts("F:f:", words=(0, 0)),
+        "new": Accepts("AdDEPXc:e:f:F:n:s:t:x:y:", mixed=False),
+        "attach": Accepts("dErxc:f:t:", words=(0, 0)),
+        "ls": Accepts("F:f:", words=(0, 0)),
         "kill-session": Accepts("aCt:", words=(0, 0)), "kill-server": Accepts(words=(0, 0))}),
     "sha256sum": Accepts("bctwz", ("check", "quiet"), (0, 99)),
     "shasum": Accepts("bctpa:", (), (0, 99)),
     "du": Accepts("achHkLmsxd:t:B:", ("max-depth=",)),
     "sort": Accepts("bdfghnRrVcCmosuzk:t:", ()),
-    "tail": Accepts("fFqvzc:n:"), "cat": Accepts("AbeEnstTuv", words=(0, 99)), "tee": Accepts("aip", words=(1, 9)), "ls": Accepts("lahtrR1S"),
+    "tail": Accepts("fFqvzc:n:"),
+    "cat": Accepts("AbeEnstTuv", words=(0, 99)),
+    "tee": Accepts("aip", words=(1, 9)),
+    "ls": Accepts("lahtrR1S"),
     "xargs": Accepts("0rtpxa:d:E:I:L:n:P:s:", words=(1, 99), mixed=False),
     "unzip": Accepts("toqlnpd:", words=(1, 9)), "cd": Accepts(words=(1, 1)), "chmod": Accepts("Rv", words=(2, 9)), "echo": Accepts("ne"),
     "which": Accepts("as", words=(1, 9)), "command": Accepts("vVp", words=(1, 9), mixed=False), "where": Accepts(words=(1, 9)),
     "nvidia-smi": Accepts("Lqi:l:f:x", ("query-gpu=", "format=", "loop="), (0, 0)),
     "nvcc": Accepts("", ("version",), (0, 0)), "java": Accepts(words=(1, 99)), "mvn": Accepts(words=(1, 99)),
     "shutdown": Accepts("hPrcHk", words=(0, 2)), "unset": Accepts("v", words=(1, 9)), "history": Accepts("c"), "man": Accepts(words=(1, 2)),
-    "nohup": Accepts(words=(1, 99), mixed=False), "setsid": Accepts("cfw", words=(1, 99), mixed=False), "ss": Accepts("ltnuap", words=(0, 9)),
+    "nohup": Accepts(words=(1, 99), mixed=False),
+    "setsid": Accepts("cfw", words=(1, 99), mixed=False),
+    "ss": Accepts("ltnuap", words=(0, 9)),
     "apt-get": Accepts("yq", sub={"install": Accepts("yq", ("no-install-recommends",), (1, 99)), "update": Accepts("q", words=(0, 0))}),
     "git": Accepts(mixed=False, sub={"clone": Accepts("b:", ("depth=",), (0, 2))}),
     "conda": Accepts(mixed=False, sub={
-        "create": Accepts("n:p:yc:", ("name=", "prefix=", "offline"), (0, 99)), "install": Accepts("n:yc:", ("offline",), (1, 99)), "init": Accepts(words=(0, 9)),
-        "activate": Accepts(words=(0, 1)), "deactivate": Accepts(words=(0, 0)), "run": Accepts("n:p:", ("no-capture-output",), (1, 99), mixed=False),
+        "create": Accepts("n:p:yc:", ("name=", "prefix=", "offline"), (0, 99)),
+        "install": Accepts("n:yc:", ("offline",), (1, 99)),
+        "init": Accepts(words=(0, 9)),
+        "activate": Accepts(words=(0, 1)),
+        "deactivate": Accepts(words=(0, 0)),
+        "run": Accepts("n:p:", ("no-capture-output",), (1, 99), mixed=False),
         "clean": Accepts("aiptfy", ("all", "yes", "dry-run"), (0, 0)), "list": Accepts("n:", ("export",), (0, 1)),
-        "env": Accepts(mixed=False, sub={"create": Accepts("n:f:", ("file=",), (0, 0)), "export": Accepts("n:f:", ("no-builds", "from-history"), (0, 0)),
+        "env": Accepts(mixed=False, sub={"create": Accepts("n:f:", ("file=",), (0, 0)),
+                                         "export": Accepts("n:f:", ("no-builds", "from-history"), (0, 0)),
                                          "remove": Accepts("n:y", ("name=",), (0, 0)), "list": Accepts()})}),
 }
 EXACT = ("java -version", "mvn -version")                                               # long options with one dash
 FIND = {"-name": 1, "-iname": 1, "-type": 1, "-maxdepth": 1, "-printf": 1, "-print": 0, "-print0": 0}
 MODULES = {"venv": Accepts("", ("system-site-packages", "clear", "without-pip", "upgrade-deps", "prompt="), (1, 9)),
            "ipykernel": Accepts(sub={"install": Accepts("", ("user", "name=", "display-name=", "prefix=", "sys-prefix"), (0, 0))}),
-           "pdb": Accepts("c:m", words=(1, 99), mixed=False), "dlnotes.doctor": Accepts("", ("json",), (0, 0)), "http.server": Accepts("b:d:", ("bind=",), (0, 1))}
+           "pdb": Accepts("c:m", words=(1, 99), mixed=False),
+           "dlnotes.doctor": Accepts("", ("json",), (0, 0)),
+           "http.server": Accepts("b:d:", ("bind=",), (0, 1))}
 
 
 def by_table(name, words, accepts):
@@ -162,7 +178,8 @@ def by_pip(words):
 
 def by_jupyter(words):
     if words[:1] == ["kernelspec"]:
-        return by_table("jupyter kernelspec", words[1:], Accepts(sub={"list": Accepts("", ("json",), (0, 0)), "remove": Accepts("fy", (), (1, 9))}))
+        kinds = {"list": Accepts("", ("json",), (0, 0)), "remove": Accepts("fy", (), (1, 9))}
+        return by_table("jupyter kernelspec", words[1:], Accepts(sub=kinds))
     if words == ["server", "list"] or words == ["lab"]:
         return
     from jupyter_server.serverapp import ServerApp
@@ -232,8 +249,8 @@ def by_dlnotes(words):
         raise Wrong(f"dlnotes {words}")
 
 
-OWN = {"pip": by_pip, "jupyter": by_jupyter, "python": by_python, "env/bin/python": by_python, "accelerate": by_accelerate, "torchrun": by_torchrun,
-       "tensorboard": by_tensorboard, "find": by_find, "dlnotes": by_dlnotes}
+OWN = {"pip": by_pip, "jupyter": by_jupyter, "python": by_python, "env/bin/python": by_python, "accelerate": by_accelerate,
+       "torchrun": by_torchrun,        "tensorboard": by_tensorboard, "find": by_find, "dlnotes": by_dlnotes}
 
 
 def accept(words):
@@ -294,10 +311,12 @@ def test_every_command_in_the_running_text_is_one_that_its_program_takes():
 
 
 @pytest.mark.parametrize("line", [
-    "ssh -Z gpu", "ssh", "rsync --partal a gpu:b", "rsync a", "tmux nwe -s train", "tmux attach --t train", "ssh-keygen -t ed25519 me@laptop",
-    "pip downlod torch", "python -m pip install --no-indx torch", "pip list --format=frozen", "jupyter lab --no-browsr", "jupyter lab --ServerApp.port_retry=0",
-    "tensorboard --logdr runs", "accelerate launch --num_process_es 2 train.py", "torchrun --nproc-for-node=2 a.py", "conda clean --everything", "conda env make",
-    "scp a.zip", "ssh gpu 'sha256sum --chek a'", "find . -nam x", "find . -print0 | xargs -0 pip instal", "dlnotes docter", "nvidia-smi --query=gpu", "apt-get instal tmux"])
+    "ssh -Z gpu", "ssh", "rsync --partal a gpu:b", "rsync a", "tmux nwe -s train", "tmux attach --t train",
+    "ssh-keygen -t ed25519 me@laptop", "pip downlod torch", "python -m pip install --no-indx torch", "pip list --format=frozen",
+    "jupyter lab --no-browsr", "jupyter lab --ServerApp.port_retry=0", "tensorboard --logdr runs",
+    "accelerate launch --num_process_es 2 train.py", "torchrun --nproc-for-node=2 a.py", "conda clean --everything", "conda env make",
+    "scp a.zip", "ssh gpu 'sha256sum --chek a'", "find . -nam x", "find . -print0 | xargs -0 pip instal", "dlnotes docter",
+    "nvidia-smi --query=gpu", "apt-get instal tmux"])
 def test_a_command_with_a_typing_error_is_found(line):
     with pytest.raises(Wrong):
         for words in commands(line):
@@ -433,7 +452,8 @@ def test_the_night_line_stops_after_a_crash_and_keeps_the_message(home, tmp_path
 def test_the_list_of_versions_holds_versions_only():
     line = next(line for line in block("pip list --format=freeze").splitlines() if "pip list" in line)
     words = commands(line)[0]
-    said = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    said = subprocess.run([sys.executable, *words[1:]], capture_output=True, text=True,
+                          env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
     assert said.returncode == 0 and len(said.stdout.splitlines()) > 20
     assert all(re.fullmatch(r"[\w.-]+==[\w.+!-]+", line) for line in said.stdout.splitlines())
 
@@ -492,17 +512,19 @@ def free_port():
 
 
 def start(words, folder):
-    environ = {**os.environ, "HOME": str(folder), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "JUPYTER_CONFIG_DIR": str(folder / "config"),
-               "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
+    environ = {**os.environ, "HOME": str(folder), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+               "JUPYTER_CONFIG_DIR": str(folder / "config"), "PYTHONPATH": "", "OMP_NUM_THREADS": "1"}
     module = {"jupyter": ["jupyterlab"], "tensorboard": ["tensorboard.main"]}[words[0]]
     rest = words[2:] if words[0] == "jupyter" else words[1:]
-    return subprocess.Popen([sys.executable, "-m", *module, *rest], cwd=folder, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-m", *module, *rest], cwd=folder, env=environ, text=True,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def test_the_two_servers_answer_on_the_loopback_address_and_nowhere_else(tmp_path):
     lab, board = (commands(line)[0] for line in block("tensorboard --logdir").splitlines())
     ports = {"8890": free_port(), "6006": free_port()}
-    lab, board = ([re.sub(r"8890|6006", lambda m: str(ports[m[0]]), word).replace("/root/autodl-tmp", str(tmp_path)) for word in words] for words in (lab, board))
+    lab, board = ([re.sub(r"8890|6006", lambda m: str(ports[m[0]]), word).replace("/root/autodl-tmp", str(tmp_path)) for word in words]
+                  for words in (lab, board))
     running = [start(lab, tmp_path), start(board, tmp_path)]
     try:
         for process, port, path in zip(running, ports.values(), ("/api", "/")):

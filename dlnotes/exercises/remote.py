@@ -74,7 +74,8 @@ def landing(answer):
         if "//" in got:
             raise Hint(f"{got} has two slashes in a row: take the one off the end of the target first.")
         if source.endswith("/"):
-            raise Hint(f"rsync {source} {target}: the slash says 'what is in it', so the folder's own name is not repeated; expected {expected}.")
+            raise Hint(f"rsync {source} {target}: the slash says 'what is in it', so the folder's own name is not repeated; "
+                       f"expected {expected}.")
         if not got.endswith(f"{source.split('/')[-1]}/{name}") or expected.count("/") > got.count("/"):
             raise Hint(f"rsync {source} {target}: without a slash the folder itself is copied, name and all; expected {expected}.")
         raise Hint(f"rsync {source} {target}: expected {expected}, got {got}; only the last part of the source's path is kept.")
@@ -159,7 +160,8 @@ def image(answer):
 
 @exercise("remote.ssh")
 def ssh(answer):
-    text = "Host gpu\n  HostName 10.0.0.5\n  Port 2222\n\nHost other\n  HostName 10.0.0.6\n  User me\n\n# all\nHost *\n  User root\n  Port 22\n"
+    text = "Host gpu\n  HostName 10.0.0.5\n  Port 2222\n\nHost other\n  HostName 10.0.0.6\n  User me\n\n" \
+           "# all\nHost *\n  User root\n  Port 22\n"
     cases = {"gpu": {"hostname": "10.0.0.5", "port": "2222", "user": "root"}, "other": {"hostname": "10.0.0.6", "user": "me", "port": "22"},
              "else": {"user": "root", "port": "22"}}
     for host, expected in cases.items():
