@@ -209,7 +209,7 @@ def test_weights_that_were_saved_on_a_gpu_load_on_the_cpu(tmp_path, monkeypatch)
         patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:1")
         torch.save({"state_dict": expected}, tmp_path / "gpu.pt")
     if not torch.cuda.is_available():
-        with pytest.raises(RuntimeError, match="CUDA"):                     # what plain torch.load says
+        with pytest.raises(Exception, match="on a CUDA device"):            # what plain torch.load says; its kind differs by version
             torch.load(tmp_path / "gpu.pt", weights_only=True)
     with torch.no_grad():
         [p.zero_() for p in model.parameters()]
