@@ -11,7 +11,6 @@ import datetime
 import email
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
+import build_wheel
 from make_pdf import date_of_sources, project, version
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,25 +77,6 @@ def stop(sentence: str) -> None:
 
 
 # -- wheels -------------------------------------------------------------------------------------------------------------------------------
-
-def own_wheel(site: Path, into: Path) -> Path:
-    """dlnotes' own wheel: the one that the site carries, else built from the sources as they are."""
-    carried = sorted((site / "wheel").glob(f"dlnotes-{version()}-*.whl"))
-    if carried:
-        return carried[0]
-    into.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.datetime.combine(date_of_sources(), datetime.time(), datetime.timezone.utc).timestamp()
-    with tempfile.TemporaryDirectory() as folder:  # setuptools writes beside what it builds
-        shutil.copytree(ROOT / "dlnotes", Path(folder) / "dlnotes", ignore=shutil.ignore_patterns("__pycache__"))
-        for path in [ROOT / "pyproject.toml", ROOT / "README.md", *ROOT.glob("LICENSE*")]:
-            shutil.copy(path, folder)
-        run = subprocess.run([sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-q",
-                              "-w", str(into.resolve())],
-                             cwd=folder, text=True, capture_output=True, env={**os.environ, "SOURCE_DATE_EPOCH": str(int(stamp))})
-    if run.returncode:
-        stop(f"the dlnotes wheel could not be built ({(run.stderr or run.stdout).strip()[-500:]}); mend that, then run it again.")
-    return into / f"dlnotes-{version()}-py3-none-any.whl"
-
 
 def locked() -> dict[str, list[tuple[str, str]]]:
     """requirements.lock as name -> [(version, entry with its hashes, without its marker)]."""
@@ -237,7 +218,7 @@ def main() -> None:
             stop("the package registry does not answer, and the wheels for a place without the internet come from there; "
                  "connect, then run it again, or go without them: .venv/bin/python tools/make_bundle.py --without-wheels")
         print(f"[1/2] wheels: {len(wheels)} in pure Python; expected on the machine: {', '.join(compiled)}", flush=True)
-    files = collect(ROOT, BUILD, [own_wheel(site, BUILD / "wheels"), *wheels], compiled)
+    files = collect(ROOT, BUILD, [build_wheel.build(), *wheels], compiled)
     pack(files, f"dlnotes-{version()}", target, date_of_sources())
     missing = "; WITHOUT the wheels of other packages" if compiled is None else ""
     print(f"[2/2] {target.relative_to(ROOT)}: {len(files) + 1} files, {target.stat().st_size / 2**20:.1f} MiB, "
