@@ -8,8 +8,11 @@ help:
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make serve    serve the built site on http://localhost:8000"
 	@echo "make slides   lecture decks of 45 minutes, one per chapter (_build/slides/index.html; MINUTES=90: longer)"
+	@echo "make pdf      print the book to one PDF (_build/dlnotes-<version>.pdf)"
+	@echo "make bundle   pack site, PDF, notebooks, wheels and weights for a place without the internet (one zip)"
 	@echo "make bench    print the benchmarks"
 	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
+	@echo "make chapter NAME=11_detection  begin a chapter that passes every test"
 	@echo "make clean    remove what was built (the environment stays; remove .venv to start afresh)"
 
 setup:
@@ -32,13 +35,22 @@ serve:
 slides: setup
 	@$(RUN) tools/build_slides.py $(if $(MINUTES),--minutes $(MINUTES))
 
+pdf: book
+	@$(RUN) tools/make_pdf.py
+
+bundle: pdf
+	@$(RUN) tools/make_bundle.py
+
 bench: setup
 	@$(RUN) tools/run_benchmarks.py
 
 outputs: setup
 	@$(RUN) tools/outputs.py
 
+chapter: setup
+	@$(RUN) tools/new_chapter.py $(NAME)
+
 clean:
 	@rm -rf _build
 
-.PHONY: help setup book test lab serve slides bench outputs clean
+.PHONY: help setup book test lab serve slides pdf bundle bench outputs chapter clean

@@ -152,7 +152,7 @@ def test_prose_is_cut_between_sentences(paragraph, limit, kept):
 def test_a_chapter_says_how_to_teach_it(stem):
     notebook = nbformat.read(ROOT / "book" / f"{stem}.ipynb", as_version=4)
     advice = [cell for cell in notebook.cells if "notes" in cell.metadata.get("tags", [])]
-    assert advice or stem == "10_platforms", "no cell tagged notes"
+    assert advice or stem not in build_slides.plans(), "paths.md plans a lecture on it, and no cell is tagged notes"
     for cell in advice:
         assert cell.cell_type == "markdown" and cell.source.startswith("<details>") and re.search(r"\bminutes\b", cell.source)
 

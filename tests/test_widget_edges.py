@@ -57,3 +57,11 @@ def test_the_still_picture_is_small_and_described(settings):
     still = widget.still()
     assert len(still) < 90_000 and Image.open(io.BytesIO(still)).width > 400
     assert "nine weights" in widget.alt()
+
+
+def test_a_kernel_adds_a_photograph_of_the_same_size():
+    widget = EdgeExplorer(["disc"])
+    widget.handle({"type": "picture", "name": "moon"})
+    assert (widget.names, widget.picture) == (["disc", "moon"], 1)
+    torch.testing.assert_close(widget.prepared(), EdgeExplorer(["moon"]).prepared())
+    assert EdgeExplorer({"mine": noise(9, 12)}).offers == []

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+import build_wheel
+import first_cell
 import nbformat
 import yaml
 
@@ -29,7 +31,7 @@ def stop(sentence: str) -> None:
 
 
 def code_of(notebook) -> list[str]:
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and not first_cell.is_first(cell)]
 
 
 def package_hash() -> str:
@@ -61,6 +63,8 @@ def with_outputs(notebook, run):
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = next(fresh).outputs
+        if first_cell.is_first(cell):
+            cell.outputs = []  # it spoke of this machine
     notebook.metadata["widgets"] = run.metadata.get("widgets", {})
     return notebook
 
@@ -89,7 +93,8 @@ def stage(executed: dict[Path, Path]) -> None:
 
 def forget_pages_if_their_rules_changed() -> None:
     """Sphinx rebuilds a page when its source changed, not when our extension, the configuration or the package's docstrings did."""
-    sources = [ROOT / "tools" / "bookext.py", ROOT / "tools" / "booktables.py", ROOT / "_config.yml", BOOK / "_toc.yml",
+    sources = [ROOT / "tools" / "bookext.py", ROOT / "tools" / "booktables.py", ROOT / "tools" / "addresses.py",
+               ROOT / "pyproject.toml", ROOT / "_config.yml", BOOK / "_toc.yml",
                *sorted((ROOT / "static").glob("book.*")), *sorted((ROOT / "dlnotes" / "widgets").glob("*.[jc]s*"))]
     rules = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     rules.update(package_hash().encode())
@@ -97,6 +102,17 @@ def forget_pages_if_their_rules_changed() -> None:
     if not known.exists() or known.read_text() != rules.hexdigest():
         shutil.rmtree(BUILD / "work", ignore_errors=True)
         known.write_text(rules.hexdigest())
+
+
+def put_wheel(folder: Path) -> None:
+    """The package itself, for first cells and for offline readers."""
+    try:
+        wheel = build_wheel.build()
+    except RuntimeError as error:
+        stop(f"the wheel was not built ({error}); mend that, then run it again. The last good site is untouched.")
+    folder.mkdir()
+    for path in (wheel, wheel.with_name("SHA256SUMS")):
+        shutil.copy2(path, folder)
 
 
 def execute_changed() -> dict[Path, Path]:
@@ -157,6 +173,7 @@ def main() -> None:
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(built, fresh, ignore=shutil.ignore_patterns(".buildinfo", "objects.inv.bak"))
+    put_wheel(fresh / "wheel")
     if SITE.exists():
         SITE.rename(old)
     fresh.rename(SITE)

@@ -113,8 +113,8 @@ def build_deck(notebook, stem: str, md: deck.Markdown, minutes: float, plan=None
         plan: open with, let them predict, settle, leave (of paths.md), if there are such.
     """
     reader = deck.Reader(notebook, stem, md)
-    settle = re.search(r"claim-(c\d+)", plan[2])[1].upper() if plan else None
-    sections = deck.choose(reader.sections, minutes, settle)
+    settle = re.search(r"claim-(c\d+)", plan[2]) if plan else None
+    sections = deck.choose(reader.sections, minutes, settle and settle[1].upper())
     title = sections[0].title
     if plan:
         words = [md.inline(text) for text in plan]

@@ -114,15 +114,16 @@ const TALL = 130;
 const CYCLE = "e8e4dc 6fa3dd 20447f 1d1a2b 7d3f12 e0a05a e8e4dc"; // light at ±π, dark at 0, blue below, orange above
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Edge explorer",
+  const frame = kit.frame(el, { model, title: "Edge explorer",
     hint: "Point at a picture, or move the square with the arrow keys, to read the nine products. Then change the filter." });
   frame.root.classList.add("dln-edges");
   const clamp = (x, lo, hi) => Math.min(Math.max(x, lo), hi);
-  const [h, w] = model.get("size"), names = model.get("names"), sources = model.get("sources");
+  const [h, w] = model.get("size");
+  let names = model.get("names"), sources = model.get("sources"); // a kernel may add pictures
   const KEYS = ["picture", "filter", "quantity", "threshold", "noise", "blur", "spot"];
   const state = () => Object.fromEntries(KEYS.map((key) => [key, model.get(key)]));
   const draws = Float64Array.from(kit.bytes(model, "draws", Int16Array), (v) => v / 8192);
-  const raw = kit.bytes(model, "pictures");
+  let raw = kit.bytes(model, "pictures");
   let ink, cw = 0, core = null, saving;
 
   const panel = (label, props) => {
@@ -282,8 +283,21 @@ function render({ model, el }) {
   });
   resize.observe(gainPanel);
   const stop = kit.onTheme(() => { ink = null; paint(); });
+  const reload = () => {
+    names = model.get("names"); sources = model.get("sources"); raw = kit.bytes(model, "pictures");
+    picture.input.replaceChildren(...names.map((name, i) => kit.el("option", { value: String(i), text: name })));
+    paint();
+  };
   for (const name of KEYS) model.on(`change:${name}`, paint);
-  return () => { resize.disconnect(); stop(); clearTimeout(saving); for (const name of KEYS) model.off(`change:${name}`, paint); };
+  model.on("change:pictures", reload);
+  kit.live(model, () => model.get("offers").length && frame.controls.append(kit.el("div", { class: "dln-live" }, kit.select({
+    label: "Add a photograph", value: "", options: [["", "choose"], ...model.get("offers").map((name) => [name, name])],
+    onchange: (name) => name && model.send({ type: "picture", name }) }).node)));
+  return () => {
+    resize.disconnect(); stop(); clearTimeout(saving);
+    for (const name of KEYS) model.off(`change:${name}`, paint);
+    model.off("change:pictures", reload);
+  };
 }
 
 export const kernels = { correlate: (x, h, w, kernel) => correlate(x, h, w, kernel), kernelsOf, blurred, answers, gain, python };

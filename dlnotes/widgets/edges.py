@@ -16,8 +16,8 @@ from PIL import Image
 
 from .. import plots
 from ..edges import gaussian_blur, gradient_direction, gradient_magnitude, image_gradients, laplacian
-from ._base import Widget
-from .rank import _bytes, _named
+from ._pictures import PictureWidget, collect
+from .spectrum import PHOTOGRAPHS
 
 __all__ = ["EdgeExplorer"]
 
@@ -26,7 +26,7 @@ _QUANTITIES = ("x", "y", "magnitude", "direction")
 _STEP = 8192  # noise is shipped in units of 1 / 8192 standard deviations
 
 
-class EdgeExplorer(Widget):
+class EdgeExplorer(PictureWidget):
     """Look at what a 3 × 3 derivative filter answers, pixel by pixel.
 
     Args:
@@ -43,17 +43,15 @@ class EdgeExplorer(Widget):
     Raises:
         ValueError: for pictures of other shapes or values, and for settings outside of these.
         TypeError: for pictures that are not real.
+
+    With a kernel, other photographs of scikit-image can be added to pictures of 128 × 128.
     """
 
     _name = "edges"
     _height = 900
 
-    pictures = traitlets.Bytes().tag(sync=True)
     draws = traitlets.Bytes().tag(sync=True)  # standard normal, int16 in units of 1 / 8192
     size = traitlets.List([128, 128]).tag(sync=True)
-    names = traitlets.List().tag(sync=True)
-    sources = traitlets.List().tag(sync=True)
-    picture = traitlets.Int(0).tag(sync=True)
     filter = traitlets.Enum(_FILTERS, "sobel").tag(sync=True)
     quantity = traitlets.Enum(_QUANTITIES, "x").tag(sync=True)
     threshold = traitlets.Float(0.0).tag(sync=True)
@@ -65,16 +63,7 @@ class EdgeExplorer(Widget):
                  quantity: str = "x", *, threshold: float = 0.0, noise: float = 0.0, blur: float = 0.0,
                  picture: str | None = None) -> None:
         images = ["camera", "coins", "disc"] if images is None else images
-        images = [images] if isinstance(images, str) else images
-        if not isinstance(images, (Mapping, list, tuple)) or not images:
-            raise ValueError(f"EdgeExplorer: expected names of pictures, or a mapping of names to pictures (h, w), got "
-                             f"{type(images).__name__}; for one picture pass {{'mine': x}}")
-        if isinstance(images, Mapping):
-            named, sources = {str(name): image for name, image in images.items()}, [""] * len(images)
-        else:
-            found = {str(name): _named(name) for name in images}
-            named, sources = {n: x for n, (x, _) in found.items()}, [code for _, code in found.values()]
-        grey = {name: _bytes(name, image) for name, image in named.items()}
+        grey, sources = collect("EdgeExplorer", images)
         names, shapes = list(grey), {x.shape for x in grey.values()}
         if len(shapes) > 1 or min(min(shapes)) < 3:
             raise ValueError(f"EdgeExplorer: expected pictures of one size with sides of at least 3, got {sorted(shapes)}; "
@@ -91,6 +80,7 @@ class EdgeExplorer(Widget):
         draws = torch.randn(h, w, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         super().__init__(
             pictures=b"".join(x.tobytes() for x in grey.values()), size=[h, w], names=names, sources=sources,
+            offers=list(PHOTOGRAPHS) if (h, w) == (128, 128) else [],                       # all pictures have one size
             draws=(draws * _STEP).round().clamp(-32768, 32767).to(torch.int16).numpy().tobytes(),
             picture=names.index(picture), filter=filter, quantity=quantity, threshold=float(threshold), noise=float(noise),
             blur=float(blur), spot=_lively(grey[picture]))

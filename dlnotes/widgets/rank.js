@@ -85,12 +85,13 @@ const M = { left: 52, right: 12, top: 16, bottom: 38 };
 const TALL = 150; // height of a plot's frame
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Rank explorer",
+  const frame = kit.frame(el, { model, title: "Rank explorer",
     hint: "Drag on a curve to choose k. On the first picture, left and right arrows change k by 1, up and down by 10. "
       + "Point at a picture to read a pixel." });
   frame.root.classList.add("dln-rank");
   const clamp = (x, lo, hi) => Math.min(Math.max(x, lo), hi);
-  const names = model.get("names"), sizes = model.get("sizes"), sources = model.get("sources"), cache = new Map();
+  const cache = new Map(); // a kernel may add pictures; those that are there stay as they are
+  let names = model.get("names"), sizes = model.get("sizes"), sources = model.get("sources");
   let raw, ink, spot = null, cw = 0, state = null;
   const decompose = (i) => {
     if (!cache.has(i)) {
@@ -265,9 +266,22 @@ function render({ model, el }) {
   });
   resize.observe(values.node);
   const stop = kit.onTheme(() => { ink = null; paint(); });
+  const reload = () => {
+    names = model.get("names"); sizes = model.get("sizes"); sources = model.get("sources"); raw = kit.bytes(model, "pictures");
+    picture.input.replaceChildren(...names.map((name, i) => kit.el("option", { value: String(i), text: name })));
+    paint();
+  };
   const KEYS = ["k", "picture", "scale"];
   for (const name of KEYS) model.on(`change:${name}`, paint);
-  return () => { resize.disconnect(); stop(); clearTimeout(saving); for (const name of KEYS) model.off(`change:${name}`, paint); };
+  model.on("change:pictures", reload);
+  kit.live(model, () => frame.controls.append(kit.el("div", { class: "dln-live" }, kit.select({ label: "Add a photograph", value: "",
+    options: [["", "choose"], ...model.get("offers").map((name) => [name, name])],
+    onchange: (name) => name && model.send({ type: "picture", name }) }).node)));
+  return () => {
+    resize.disconnect(); stop(); clearTimeout(saving);
+    for (const name of KEYS) model.off(`change:${name}`, paint);
+    model.off("change:pictures", reload);
+  };
 }
 
 export const kernels = {

@@ -17,51 +17,12 @@ from PIL import Image
 
 from .. import plots
 from ..svd import break_even_rank, energy, truncate, truncation_error
-from ._base import Widget
-from .spectrum import PHOTOGRAPHS, photograph, photograph_code
+from ._pictures import PATTERNS, PictureWidget, collect
 
 __all__ = ["PATTERNS", "RankExplorer"]
 
-_SIDE = 128
-_I, _J = "torch.arange(128.0)[:, None]", "torch.arange(128.0)"
-# name: the expression that makes it, from torch alone
-PATTERNS: dict[str, str] = {
-    "checkerboard": f"((({_I} + {_J}) % 2) == 0).double()",
-    "diagonal edge": f"({_I} > {_J}).double()",
-    "disc": f"((({_I} - 63.5)**2 + ({_J} - 63.5)**2) < 40**2).double()",
-    "slanted stripes": f"0.5 + 0.5 * torch.cos(2 * torch.pi * (4 * {_I} + 6 * {_J}) / 128).double()",
-}
-"""Drawn pictures of 128 × 128, each with the PyTorch that draws it."""
 
-
-def _named(name: str) -> tuple[torch.Tensor, str]:
-    """A picture of 128 × 128 and the expression that makes it."""
-    if name in PATTERNS:
-        return eval(PATTERNS[name], {"torch": torch}), PATTERNS[name]
-    if name not in PHOTOGRAPHS:
-        raise ValueError(f"RankExplorer: expected one of {', '.join([*PHOTOGRAPHS, *PATTERNS])}, got {name!r}; "
-                         "pass a picture of your own as {'name': array}")
-    x = photograph(name).reshape(_SIDE, 2, _SIDE, 2).mean((1, 3))
-    return torch.from_numpy(x), f"torch.as_tensor(transform.downscale_local_mean({photograph_code(name)}, (2, 2)))"
-
-
-def _bytes(name: str, image: Any) -> np.ndarray:
-    array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
-    if array.ndim != 2 or not all(2 <= side <= 256 for side in array.shape):
-        raise ValueError(f"RankExplorer: expected {name!r} to be a grey picture (h, w) with sides from 2 to 256, got shape "
-                         f"{array.shape}; take one channel, or shrink it with skimage.transform.resize")
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"RankExplorer: expected {name!r} with real numbers, got dtype {array.dtype}; take .real first")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all() or array.min() < -1e-6 or array.max() > 1 + 1e-6:
-        raise ValueError(f"RankExplorer: expected {name!r} as uint8 or with values in [0, 1], got values from "
-                         f"{array.min():.4g} to {array.max():.4g}; rescale with (x - x.min()) / (x.max() - x.min())")
-    return np.round(array.clip(0, 1) * 255).astype(np.uint8)
-
-
-class RankExplorer(Widget):
+class RankExplorer(PictureWidget):
     """Move k: the sum of the first k terms, the k-th term alone, what is missing, and what it costs to store.
 
     Args:
@@ -75,32 +36,21 @@ class RankExplorer(Widget):
     Raises:
         ValueError: for pictures of other shapes or values, and for settings outside of these.
         TypeError: for pictures that are not real.
+
+    With a kernel, other photographs of scikit-image can be added.
     """
 
     _name = "rank"
     _height = 860
 
-    pictures = traitlets.Bytes().tag(sync=True)
     sizes = traitlets.List().tag(sync=True)
-    names = traitlets.List().tag(sync=True)
-    sources = traitlets.List().tag(sync=True)  # Python expressions that make the pictures, "" for the reader's own
-    picture = traitlets.Int(0).tag(sync=True)
     k = traitlets.Int(8).tag(sync=True)
     scale = traitlets.Enum(("own", "shared"), "own").tag(sync=True)
 
     def __init__(self, images: Mapping[str, Any] | list[str] | str | None = None, k: int = 8, *, picture: str | None = None,
                  scale: str = "own") -> None:
         images = ["camera", "astronaut", "brick", "checkerboard", "diagonal edge", "disc"] if images is None else images
-        images = [images] if isinstance(images, str) else images
-        if not isinstance(images, (Mapping, list, tuple)) or not images:
-            raise ValueError(f"RankExplorer: expected names of pictures, or a mapping of names to pictures (h, w), got "
-                             f"{type(images).__name__}; for one picture pass {{'mine': x}}")
-        if isinstance(images, Mapping):
-            named, sources = {str(name): image for name, image in images.items()}, [""] * len(images)
-        else:
-            found = {str(name): _named(name) for name in images}
-            named, sources = {n: x for n, (x, _) in found.items()}, [code for _, code in found.values()]
-        grey = {name: _bytes(name, image) for name, image in named.items()}
+        grey, sources = collect("RankExplorer", images)
         names = list(grey)
         picture = names[0] if picture is None else picture
         if picture not in names:
@@ -114,6 +64,9 @@ class RankExplorer(Widget):
             raise ValueError(f"RankExplorer: expected scale to be own or shared, got {scale!r}; 'own' is the default")
         super().__init__(pictures=b"".join(x.tobytes() for x in grey.values()), sizes=[list(x.shape) for x in grey.values()],
                          names=names, sources=sources, picture=names.index(picture), k=k, scale=scale)
+
+    def _grows(self, shape: tuple[int, int]) -> dict[str, Any]:
+        return {"sizes": [*self.sizes, list(shape)], "k": min(self.k, *shape)}
 
     def image(self) -> torch.Tensor:
         """The chosen picture as the page has it, in 256 grey values: (h, w) float64 in [0, 1]."""

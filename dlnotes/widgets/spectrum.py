@@ -20,7 +20,7 @@ from .. import plots
 from ..fourier import apply_mask, frequency_mask, swap_phase
 from ._base import Widget
 
-__all__ = ["PHOTOGRAPHS", "SpectrumExplorer", "photograph", "photograph_code"]
+__all__ = ["PHOTOGRAPHS", "SpectrumExplorer", "grey_bytes", "photograph", "photograph_code"]
 
 # name: (has colour, rows, columns, factor): the square that is cut out of scikit-image's picture, and its area-mean factor
 PHOTOGRAPHS: dict[str, tuple[bool, slice, slice, int]] = {
@@ -80,32 +80,45 @@ def photograph_code(name: str) -> str:
     return text if factor == 1 else f"transform.downscale_local_mean({text}, ({factor}, {factor}))"
 
 
-def _grey_bytes(image: Any, where: str) -> np.ndarray:
-    """(h, w) uint8 from a tensor, an array, nested lists or the name of a photograph."""
-    if isinstance(image, str):
-        image = photograph(image)
+def grey_bytes(owner: str, where: str, image: Any) -> np.ndarray:
+    """A grey picture in 256 steps.
+
+    Args:
+        owner: the widget that asks, and ``where``, its argument: both for the messages.
+        image: (h, w) in [0, 1] or uint8: a tensor, an array, or nested lists.
+
+    Returns:
+        (h, w) uint8.
+
+    Raises:
+        ValueError: for other shapes or values.
+        TypeError: for numbers that are not real.
+    """
     array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
     if array.ndim != 2:
-        raise ValueError(f"SpectrumExplorer: expected {where} to be a grey picture (h, w), got shape {array.shape}; "
+        raise ValueError(f"{owner}: expected {where} to be a grey picture (h, w), got shape {array.shape}; "
                          f"take one channel, or convert colour with skimage.color.rgb2gray")
-    for size in array.shape:
-        if size not in (8, 16, 32, 64, 128, 256, 512):
-            raise ValueError(f"SpectrumExplorer: expected {where} with sides that are powers of two from 8 to 512, got "
-                             f"{array.shape}; crop it, or resize it with skimage.transform.resize(image, (256, 256))")
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"SpectrumExplorer: expected {where} with real numbers, got dtype {array.dtype}; "
-                        f"take .real or .abs() first")
+        raise TypeError(f"{owner}: expected {where} with real numbers, got dtype {array.dtype}; take .real or .abs() first")
     array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise ValueError(f"SpectrumExplorer: expected {where} with finite values, got NaN or infinity; "
-                         f"replace them with np.nan_to_num")
-    low, high = array.min(), array.max()
-    if low < -1e-6 or high > 1 + 1e-6:
-        raise ValueError(f"SpectrumExplorer: expected {where} as uint8 or with values in [0, 1], got values from {low:.4g} "
-                         f"to {high:.4g}; divide by 255, or rescale with (x - x.min()) / (x.max() - x.min())")
+        raise ValueError(f"{owner}: expected {where} with finite values, got NaN or infinity; replace them with np.nan_to_num")
+    if array.size and (array.min() < -1e-6 or array.max() > 1 + 1e-6):
+        raise ValueError(f"{owner}: expected {where} as uint8 or with values in [0, 1], got values from {array.min():.4g} "
+                         f"to {array.max():.4g}; divide by 255, or rescale with (x - x.min()) / (x.max() - x.min())")
     return np.round(array.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _transformable(image: Any, where: str) -> np.ndarray:
+    """(h, w) uint8 with sides that the page's FFT takes; ``image`` may be the name of a photograph."""
+    picture = grey_bytes("SpectrumExplorer", where, photograph(image) if isinstance(image, str) else image)
+    for side in picture.shape:
+        if side not in (8, 16, 32, 64, 128, 256, 512):
+            raise ValueError(f"SpectrumExplorer: expected {where} with sides that are powers of two from 8 to 512, got "
+                             f"{picture.shape}; crop it, or resize it with skimage.transform.resize(image, (256, 256))")
+    return picture
 
 
 class SpectrumExplorer(Widget):
@@ -158,7 +171,7 @@ class SpectrumExplorer(Widget):
         if len(images) not in (1, 2):
             raise ValueError(f"SpectrumExplorer: expected one or two pictures, got {len(images)}; "
                              f"pass images=[first, second]")
-        grey = [_grey_bytes(image, f"images[{i}]") for i, image in enumerate(images)]
+        grey = [_transformable(image, f"images[{i}]") for i, image in enumerate(images)]
         if grey[0].shape != grey[-1].shape:
             raise ValueError(f"SpectrumExplorer: expected two pictures of one size, got {grey[0].shape} and "
                              f"{grey[1].shape}; crop or resize one, so that their frequencies correspond")
@@ -222,7 +235,7 @@ class SpectrumExplorer(Widget):
             return
         h, w = self.size
         raw = [self.pictures[i * h * w: (i + 1) * h * w] for i in range(len(self.names))]
-        raw[slot] = _grey_bytes(name, name).tobytes()
+        raw[slot] = _transformable(name, name).tobytes()
         replaced = {key: [*getattr(self, key)] for key in ("names", "sources")}
         replaced["names"][slot], replaced["sources"][slot] = name, photograph_code(name)
         with self.hold_sync():

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -85,6 +86,29 @@ def test_search_finds_a_word(open_page, origins, origin):
     assert any("Attention" in text for text in page.locator("#search-results li a").all_inner_texts())
 
 
+def public_names():
+    """Every name that a reader may type: of each package's ``__all__``, and of each network that ``create`` builds."""
+    import dlnotes
+    from dlnotes.models import list_models
+
+    packages = [import_module(f"dlnotes.{package}") for package in dlnotes.__all__]
+    return sorted({name for package in packages for name in getattr(package, "__all__", ())} | set(dlnotes.__all__) | set(list_models()))
+
+
+def test_search_finds_every_symbol(open_page, origins):
+    """By name, and the first hit is a page where the name stands."""
+    page = open_page()
+    page.goto(f"{origins['file']}/search.html?q=softmax")
+    page.wait_for_selector("#search-results li a")
+    found = page.evaluate("""names => Object.fromEntries(names.map((name) => {
+        const results = Search._performSearch(...Search._parseQuery(name));
+        return [name, results.length ? results[results.length - 1][0] : null]; }))""", public_names())
+    assert len(found) > 300
+    assert [name for name, hit in found.items() if hit is None] == []
+    texts = {hit: (SITE / f"{hit}.html").read_text(encoding="utf-8").lower() for hit in set(found.values())}
+    assert [name for name, hit in found.items() if name.lower() not in texts[hit]] == []
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_notebook_can_be_downloaded_from_its_page(open_page, origins, name):
     page = open_page()
@@ -102,7 +126,8 @@ def test_a_page_keeps_to_its_budget(name, record_property):
     states = re.findall(r'<script type="application/vnd.jupyter.widget-state\+json">(.*?)</script>', html, re.S)
     modules = set(re.findall(r'"_module":"(\w+)"', "".join(states)))
     static = SITE / "_static"
-    scripts = sum((static / path).stat().st_size for path in ["book.js", "widgets/runtime.js", *(f"widgets/{m}.js" for m in modules)])
+    own = ["book.js", "widgets/guard.js", "widgets/runtime.js", *(f"widgets/{m}.js" for m in modules)]
+    scripts = sum((static / path).stat().st_size for path in own)
     data = sum(map(len, states))
     record_property("own script, bytes", scripts)
     record_property("data, bytes", data)
