@@ -115,13 +115,13 @@ document.addEventListener("keydown", (event) => {
 // Within a widget the keys are the widget's (its frame stops them). Two exceptions: a remote control's page keys, and the way out.
 document.addEventListener("keydown", (event) => {
   const inside = event.target.closest?.(".dln-widget");
-  if (!inside || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!inside || event.ctrlKey || event.metaKey || event.altKey || inside.closest(".dln-projector")) return;
   const turn = { PageDown: "next", PageUp: "prev" }[event.key];
-  if (turn && !document.fullscreenElement) {
+  if (turn) {
     event.preventDefault(); event.stopPropagation();
     Reveal[turn]();
     document.activeElement.blur();
-  } else if (event.key === "Escape" && !document.fullscreenElement && !event.target.closest("select, [open]")) {
+  } else if (event.key === "Escape" && !event.target.closest("select, [open]")) {
     setTimeout(() => { if (inside.contains(document.activeElement)) document.activeElement.blur(); });
   }
 }, true);

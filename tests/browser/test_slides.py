@@ -167,6 +167,22 @@ def test_escape_leads_from_a_widget_back_to_the_slides(show):
     assert here(page) > at
 
 
+def test_a_widget_fills_the_screen_and_comes_back_to_its_slide(show):
+    page = show("07_fft", 1920, 1080)
+    widget = widget_slide(page, "spectrum")
+    at, before = here(page), widget.bounding_box()
+    widget.locator(".dln-picture [tabindex='0']").first.focus()
+    page.keyboard.press("f")
+    page.wait_for_selector(".dln-projector[data-settled]")
+    full = page.locator(".dln-projector").bounding_box()
+    assert (full["x"], full["y"], full["width"], full["height"]) == pytest.approx((0, 0, 1920, 1080), abs=2)
+    page.keyboard.press("f")
+    page.wait_for_function("!document.querySelector('.dln-projector') && !document.fullscreenElement")
+    page.wait_for_timeout(200)
+    assert here(page) == at
+    assert list(widget.bounding_box().values()) == pytest.approx(list(before.values()), abs=2)
+
+
 def test_the_output_comes_with_the_second_key_and_its_meaning_with_the_third(show):
     page = show("05_attention")
     go(page, page.evaluate("slides().findIndex((slide) => slide.querySelector('.out.fragment') && slide.querySelector('.take'))"))
