@@ -8,6 +8,7 @@ help:
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make serve    serve the built site on http://localhost:8000"
 	@echo "make bench    print the benchmarks"
+	@echo "make versions run the unit tests under other Pythons and torches: PYTHONS=\"python3.10 python3.13\" TORCHES=\"oldest pinned newest\""
 	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
 	@echo "make chapter NAME=11_detection  begin a chapter that passes every test"
 	@echo "make clean    remove what was built (the environment stays; remove .venv to start afresh)"
@@ -32,6 +33,9 @@ serve:
 bench: setup
 	@$(RUN) tools/run_benchmarks.py
 
+versions:
+	@$(PYTHON) tools/run_versions.py
+
 outputs: setup
 	@$(RUN) tools/outputs.py
 
@@ -41,4 +45,4 @@ chapter: setup
 clean:
 	@rm -rf _build
 
-.PHONY: help setup book test lab serve bench outputs chapter clean
+.PHONY: help setup book test lab serve bench versions outputs chapter clean
