@@ -7,6 +7,9 @@ help:
 	@echo "make test     prove it: unit tests, every notebook, every page in a browser"
 	@echo "make lab      open the notebooks in JupyterLab"
 	@echo "make serve    serve the built site on http://localhost:8000"
+	@echo "make slides   lecture decks of 45 minutes, one per chapter (_build/slides/index.html; MINUTES=90: longer)"
+	@echo "make pdf      print the book to one PDF (_build/dlnotes-<version>.pdf)"
+	@echo "make bundle   pack site, PDF, notebooks, wheels and weights for a place without the internet (one zip)"
 	@echo "make bench    print the benchmarks"
 	@echo "make versions run the unit tests under other Pythons and torches: PYTHONS=\"python3.10 python3.13\" TORCHES=\"oldest pinned newest\""
 	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
@@ -30,6 +33,15 @@ serve:
 	@echo "http://localhost:8000 (Ctrl+C stops it)"
 	@$(RUN) -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
+slides: setup
+	@$(RUN) tools/build_slides.py $(if $(MINUTES),--minutes $(MINUTES))
+
+pdf: book
+	@$(RUN) tools/make_pdf.py
+
+bundle: pdf
+	@$(RUN) tools/make_bundle.py
+
 bench: setup
 	@$(RUN) tools/run_benchmarks.py
 
@@ -45,4 +57,4 @@ chapter: setup
 clean:
 	@rm -rf _build
 
-.PHONY: help setup book test lab serve bench versions outputs chapter clean
+.PHONY: help setup book test lab serve slides pdf bundle bench versions outputs chapter clean

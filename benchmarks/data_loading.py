@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dlnotes._torchvision import torchvision  # noqa: E402
+from dlnotes.libraries import torchvision  # noqa: E402
 from dlnotes.data import Augment, ClassificationFolder, SegmentationFolder, read_crop  # noqa: E402
 from torchvision import tv_tensors  # noqa: E402
 from torchvision.transforms import v2  # noqa: E402

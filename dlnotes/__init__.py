@@ -8,8 +8,8 @@ from importlib import import_module
 __version__ = "0.1.0"
 __all__ = [
     "attention", "capture", "checkpoints", "conv", "data", "device", "digits", "doctor", "edges", "exercises", "fourier",
-    "fusion", "graph", "losses", "memory", "metrics", "models", "norm", "optim", "planner", "platforms", "plots", "restoration",
-    "shapes", "small_target", "stitch", "svd", "training", "upsample", "widgets",
+    "fusion", "graph", "launch", "lecture", "libraries", "losses", "memory", "metrics", "models", "norm", "optim", "planner",
+    "platforms", "plots", "restoration", "shapes", "small_target", "stitch", "svd", "training", "upsample", "widgets",
 ]
 
 

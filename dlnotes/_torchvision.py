@@ -1,35 +1,5 @@
-"""torchvision, also beside a CPU build of torch; the one place that knows how.
+"""The former place of dlnotes.libraries; goes away with the last import of it."""
 
-A torchvision that was built for CUDA registers its operators only with a CUDA torch; beside a CPU torch its import fails
-with "operator torchvision::nms does not exist". Defining the two schemas that it looks up is enough for everything that the
-course uses: none of it calls these operators. Nothing in dlnotes needs torchvision until it is asked for here.
-"""
-
-import torch
+from dlnotes.libraries import torchvision
 
 __all__ = ["torchvision"]
-
-_schemas = None
-
-
-def _define_missing_schemas() -> None:
-    global _schemas
-    if torch.version.cuda is not None:
-        return
-    try:
-        torch.ops.torchvision.nms.default
-    except (AttributeError, RuntimeError):
-        _schemas = torch.library.Library("torchvision", "DEF")      # kept: the schemas live as long as this object
-        _schemas.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _schemas.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-
-try:
-    _define_missing_schemas()
-    import torchvision
-except ModuleNotFoundError as error:
-    if error.name != "torchvision":
-        raise
-    raise ModuleNotFoundError("dlnotes: expected torchvision for augmentation and picture folders, found none; pip install "
-                              "the torchvision that belongs to your torch (2.4 with 0.19, 2.13 with 0.28)",
-                              name="torchvision") from error

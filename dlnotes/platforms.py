@@ -2,8 +2,12 @@
 
 Colab, Kaggle, AutoDL and Binder differ in a few facts: which folder is read-only, which one outlives the session, how long a
 session lasts. :func:`detect` reads them from variables and folders and changes nothing. The rest follows: :func:`stage` brings
-data from a slow or read-only place to a fast one, :func:`run_folder` names a place for checkpoints, and
-:func:`parse_arguments` reads a script's options in a notebook, where the kernel's own are mixed in.
+data from a slow or read-only place to a fast one, :func:`run_folder` names a place for checkpoints, :meth:`Platform.time_left`
+says when to stop, :func:`launch` trains on all GPUs from a notebook, and :func:`parse_arguments` reads a script's options in a
+notebook, where the kernel's own are mixed in. Together they are a run that may lose its session at any moment::
+
+    here = detect()
+    result = fit(model, data, loss=loss, epochs=50, folder=run_folder("unet", here), time_limit=here.time_left())
 """
 
 import argparse
@@ -11,11 +15,15 @@ import difflib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PLATFORMS", "Platform", "detect", "parse_arguments", "run_folder", "stage"]
+from ._launch import launch
+from ._lock import waiting
+
+__all__ = ["PLATFORMS", "Platform", "detect", "launch", "parse_arguments", "run_folder", "stage"]
 
 HOUR = 3600.0
 
@@ -31,6 +39,8 @@ class Platform:
         read_only: folders that hold data and cannot be written.
         session_seconds: longest session, or None where there is no such limit.
         survives: what is left after the session, in a sentence.
+        started: when the machine (the container) began, in seconds since 1970; None where that cannot be read. The session is
+            as old, whichever kernel asks.
     """
 
     name: str
@@ -39,6 +49,32 @@ class Platform:
     read_only: tuple[Path, ...]
     session_seconds: float | None
     survives: str
+    started: float | None = None
+
+    def time_left(self, reserve: float = 600.0) -> float | None:
+        """Seconds until the platform ends the session, less a reserve: what ``fit`` takes as ``time_limit``.
+
+        Counted from the start of the machine, so that a training that begins in the tenth hour knows that two are left. A
+        platform may end a session earlier, when nobody looks at it or a quota is used up: checkpoints help against that.
+
+        Args:
+            reserve: seconds for the last checkpoint and what comes after the training.
+
+        Returns:
+            None where there is no limit; else at least 1, with which ``fit`` makes one update and a checkpoint.
+
+        Raises:
+            ValueError: if ``reserve`` is not a number from 0 up.
+
+        >>> detect(environ={}).time_left() is None
+        True
+        """
+        if isinstance(reserve, bool) or not isinstance(reserve, (int, float)) or not reserve >= 0:
+            raise ValueError(f"time_left: expected reserve as seconds from 0 up, got {reserve!r}; 600 is ten minutes")
+        if self.session_seconds is None:
+            return None
+        spent = 0.0 if self.started is None else max(0.0, time.time() - self.started)
+        return max(1.0, self.session_seconds - spent - reserve)
 
     def __str__(self) -> str:
         limit = "no limit" if self.session_seconds is None else f"{self.session_seconds / HOUR:g} hours"
@@ -50,7 +86,8 @@ PLATFORMS: dict[str, tuple[tuple[str, ...], str, str | None, tuple[str, ...], fl
     "colab": (("COLAB_RELEASE_TAG", "COLAB_BACKEND_VERSION"), "/content", "/content/drive/MyDrive", (), 12,
               "Nothing but Google Drive, once it is mounted: from google.colab import drive; drive.mount('/content/drive')."),
     "kaggle": (("KAGGLE_KERNEL_RUN_TYPE", "KAGGLE_URL_BASE"), "/kaggle/working", "/kaggle/working", ("/kaggle/input",), 12,
-               "Files in /kaggle/working, as the output of a version that was saved and run to its end; 20 GB at most."),
+               "Files in /kaggle/working, as the output of a version that was saved and run to its end; 20 GB at most. Between "
+              "interactive sessions too, if Persistence in the notebook's settings is \"Files only\" or \"Variables and Files\"."),
     "autodl": (("AutoDLContainerUUID", "AutoDLRegion"), "/root/autodl-tmp", "/root/autodl-fs", ("/root/autodl-pub",), None,
                "The system disk and /root/autodl-tmp while the instance exists, /root/autodl-fs beyond it; an image keeps the "
                "system disk only."),
@@ -84,7 +121,18 @@ def detect(environ: Mapping[str, str] | None = None, root: str | Path = "/") -> 
     kept = None if persistent is None else place(persistent)
     if kept is not None and persistent.startswith("/") and not kept.is_dir():
         kept = None                                                                 # Drive is not mounted, no file storage rented
-    return Platform(name, place(work), kept, tuple(map(place, read_only)), None if hours is None else hours * HOUR, survives)
+    return Platform(name, place(work), kept, tuple(map(place, read_only)), None if hours is None else hours * HOUR, survives,
+                    _started(Path(root)))
+
+
+def _started(root: Path) -> float | None:
+    """When the first process of this machine or container began: its ticks since the boot, and the boot (both Linux)."""
+    try:
+        ticks = int((root / "proc/1/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(int(line.split()[1]) for line in (root / "proc/stat").read_text().splitlines() if line.startswith("btime"))
+        return boot + ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, StopIteration, AttributeError):
+        return None
 
 
 def run_folder(name: str, platform: Platform | None = None) -> Path:
@@ -115,7 +163,7 @@ def stage(source: str | Path, target: str | Path) -> Path:
     """Copy a folder from a slow or read-only place to a fast one; files that are there already are not copied again.
 
     A file counts as there if its size and time of change agree. Each one is written beside its place and moved into it, so
-    that a copy that was cut off goes on where it stopped. Nothing else in ``target`` is touched.
+    that a copy that was cut off goes on where it stopped; two kernels take turns. Nothing else in ``target`` is touched.
 
     Args:
         source: an existing folder (or one file).
@@ -146,13 +194,20 @@ def stage(source: str | Path, target: str | Path) -> Path:
     if needed > free:
         raise OSError(f"stage: expected {needed / 2**30:.2f} GiB of free space at {home}, got {free / 2**30:.2f}; "
                       "stage a part of the data, or read it where it is")
-    for path, goal in due.items():
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        partial = goal.with_name(goal.name + ".part")
-        shutil.copyfile(path, partial)
-        shutil.copystat(path, partial)
-        os.chmod(partial, 0o644)                                                    # a read-only source leaves no mark
-        os.replace(partial, goal)
+    if not due:
+        return target
+    place = target.parent if source.is_file() else target
+    place.mkdir(parents=True, exist_ok=True)
+    with waiting(place / ".stage.lock", f"{target.name} is copied"):
+        for path, goal in due.items():
+            if _there(path, goal):                                                  # another kernel was faster
+                continue
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            partial = goal.with_name(goal.name + ".part")
+            shutil.copyfile(path, partial)
+            shutil.copystat(path, partial)
+            os.chmod(partial, 0o644)                                                # a read-only source leaves no mark
+            os.replace(partial, goal)
     return target
 
 

@@ -9,3 +9,19 @@ addEventListener("load", () => {
     document.head.append(script);
   }
 });
+
+// Paper is white: a page in the dark theme turns light while it prints. The widgets hear of it and would paint in the next frame, which is
+// too late for the printer, so that for this moment the next frame is now.
+let themeOnScreen = null;
+addEventListener("beforeprint", () => {
+  const { dataset } = document.documentElement, later = window.requestAnimationFrame;
+  if (dataset.theme !== "dark") return;
+  themeOnScreen = dataset.theme;
+  window.requestAnimationFrame = (paint) => { paint(performance.now()); return 0; };
+  dataset.theme = "light";
+  queueMicrotask(() => { window.requestAnimationFrame = later; });
+});
+addEventListener("afterprint", () => {
+  if (themeOnScreen) document.documentElement.dataset.theme = themeOnScreen;
+  themeOnScreen = null;
+});

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
-from dlnotes._torchvision import torchvision  # isort: skip
+from dlnotes.libraries import torchvision  # isort: skip
 from torchvision.transforms import v2  # isort: skip (beside a CPU torch it can be imported only after the line above)
 from dlnotes.data import (IGNORE, Augment, Augmented, Draw, Normalize, Resize, denormalize, normalize, pad_collate,
                           seed_worker, seeded, unpad)

@@ -5,12 +5,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
+import venv
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from conditions import bound_by_modes, home, proxy, read_only, snapshot
 
-from dlnotes.doctor import Finding, Report, diagnose, machine, packages, report, torch_build
+from dlnotes.doctor import Finding, Report, diagnose, machine, network, packages, report, torch_build
 
 GIB = 2**30
 
@@ -54,6 +58,48 @@ def test_here_nothing_is_broken_nothing_changes_and_no_secret_is_told(monkeypatc
     assert {"interpreter", "torch", "cpu", "disk", "platform", "clock"} <= {f.topic for f in found}
 
 
+def test_secrets_are_masked_wherever_they_stand(monkeypatch):
+    def careless():
+        raise OSError("cannot reach https://me:hunter2pass@mirror.example/simple with token hf_abcdefgh")
+        yield
+
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefgh")
+    monkeypatch.setenv("HARMLESS", "simple")
+    monkeypatch.setattr(report, "checks", lambda: [careless])
+    said = only(diagnose()).text
+    assert "https://***@mirror.example/simple with token ***" in said and "hunter2pass" not in said
+    made = Report([Finding("error", "x", "y", "pip install --index-url https://u:p4ssw0rd@h/ z")])
+    assert made[0].cure == "pip install --index-url https://***@h/ z"
+
+
+def test_the_notebook_report_folds_what_is_good_and_shows_text_as_text():
+    made = Report([Finding("good", "a", "fine"), Finding("warning", "b", "<script>alert(1)</script> in `x<y`", 'say "no" & go')])
+    page = made._repr_html_()
+    first, folded = page.split("<details>")
+    assert "1 warning." in first and "fine" in folded and "fine" not in first and "<summary>1 good</summary>" in folded
+    assert "&lt;script&gt;" in first and "<script" not in page and "<code>x&lt;y</code>" in first
+    assert "<b class='warning'>warning</b>" in first and "<code>say &quot;no&quot; &amp; go</code>" in first
+    assert "Nothing to mend." in Report([Finding("good", "a", "fine")])._repr_html_() and made.__repr__() == str(made)
+
+
+def test_nothing_is_written_and_a_home_that_cannot_be_written_is_no_hindrance(tmp_path):
+    """The whole tree of home and working folder, before and after; then once more where nothing can be written at all."""
+    mine, here = tmp_path / "home", tmp_path / "here"
+    mine.mkdir(), here.mkdir()
+    (here / "notes.txt").write_text("mine")
+    before = snapshot(tmp_path)
+    done = subprocess.run([sys.executable, "-m", "dlnotes.doctor", "--json"], capture_output=True, text=True, cwd=here, env=home(mine))
+    assert done.returncode == 0, done.stderr
+    assert snapshot(tmp_path) == before
+    with read_only(tmp_path):
+        done = bound_by_modes("-m", "dlnotes.doctor", "--json", cwd=here, env=home(mine))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert any(f["topic"] == "torch" for f in found)
+    assert [f["text"] for f in found if "could not be looked at" in f["text"]] == []
+    assert {(f["severity"], f["text"]) for f in found} >= {("warning", f"{here} cannot be written"), ("note", f"{mine} cannot be written")}
+
+
 def test_the_command_speaks_json_and_its_status_tells(monkeypatch, capsys):
     from dlnotes.doctor import __main__ as command
 
@@ -71,12 +117,6 @@ def test_dlnotes_doctor_is_the_same_command(monkeypatch, capsys):
     monkeypatch.setattr(command, "diagnose", lambda: Report([Finding("note", "b", "hm")]))
     assert entry.main(["doctor"]) == 0 and "hm" in capsys.readouterr().out
     assert entry.main(["docter"]) == 2 and "expected `dlnotes doctor`" in capsys.readouterr().err
-
-
-def test_python_m_dlnotes_doctor_runs():
-    done = subprocess.run([sys.executable, "-m", "dlnotes.doctor", "--json"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert any(f["topic"] == "torch" for f in json.loads(done.stdout))
 
 
 def test_a_check_that_fails_becomes_a_note_and_the_others_go_on(monkeypatch):
@@ -120,6 +160,61 @@ def test_a_pip_of_another_interpreter_is_found_in_the_order_of_the_path(monkeypa
     assert [f.severity for f in packages.commands()] == ["note", "note"]
 
 
+def test_a_real_environment_first_on_the_path_says_itself_where_it_lies(monkeypatch, tmp_path):
+    venv.create(tmp_path / "env", with_pip=False, symlinks=os.name != "nt")
+    folder = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    found = only(packages.commands(), "python")
+    assert found.severity == "warning" and f"belongs to {tmp_path / 'env'}, but {sys.executable} runs" in found.text
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert [f.severity for f in packages.commands() if f.topic == "python"] == ["good"]
+
+
+def test_a_launcher_is_asked_which_packages_it_fills(monkeypatch, tmp_path):
+    script(tmp_path / "bin/pip", "#!/bin/sh\necho 'pip 24.0 from /opt/old/lib/python3.9/site-packages/pip (python 3.9)'")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}/bin{os.pathsep}/usr/bin")
+    found = only(packages.commands(), "pip")
+    assert found.severity == "warning" and "belongs to /opt/old/lib/python3.9/site-packages, but" in found.text
+    mine = __import__("sysconfig").get_paths()["purelib"]
+    script(tmp_path / "bin/pip", f"#!/bin/sh\necho 'pip 24.0 from {mine}/pip (python 3.11)'")
+    assert only(packages.commands(), "pip").severity == "good"
+
+
+def test_a_jupyter_of_another_environment_is_noted(monkeypatch, tmp_path):
+    venv.create(tmp_path / "env", with_pip=False, symlinks=os.name != "nt")
+    script(tmp_path / "bin/jupyter", f"#!{tmp_path}/env/bin/python")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    found = only(packages.commands(), "jupyter")
+    assert found.severity == "note" and f"belongs to {tmp_path / 'env'}" in found.text and found.cure.endswith("-m jupyterlab")
+
+
+def test_packages_of_another_python_on_the_list_of_places(monkeypatch, tmp_path):
+    old = tmp_path / "lib/python3.6/site-packages"
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    monkeypatch.setattr(sys, "path", [str(old), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", str(old))
+    found = only(packages.paths())
+    assert found.severity == "warning" and "(from PYTHONPATH) holds packages of python3.6" in found.text
+    assert found.cure.startswith("unset PYTHONPATH")
+    monkeypatch.setattr(sys, "path", sys.path[1:])
+    assert list(packages.paths()) == []
+    monkeypatch.setenv("PYTHONHOME", "/opt/python")
+    assert "unset PYTHONHOME" in only(packages.paths()).cure
+    monkeypatch.delenv("PYTHONHOME")
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    assert list(packages.paths()) == []
+    monkeypatch.setenv("VIRTUAL_ENV", str(tmp_path))
+    assert f"{tmp_path} was activated, but the interpreter of {sys.prefix} runs" in only(packages.paths()).text
+
+
+def test_a_kernel_that_begins_with_another_program_is_not_started(monkeypatch, tmp_path):
+    docker = script(tmp_path / "docker", f"#!/bin/sh\ntouch {tmp_path}/started")
+    (tmp_path / "share/kernels/boxed").mkdir(parents=True)
+    (tmp_path / "share/kernels/boxed/kernel.json").write_text(json.dumps({"argv": [str(docker), "-m", "ipykernel_launcher"], "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    assert "warning" in {f.severity for f in packages.kernels() if "'boxed'" in f.text} and not (tmp_path / "started").exists()
+
+
 def test_long_shebangs_are_read(tmp_path):
     path = tmp_path / "pip"
     path.write_bytes(b"#!/bin/sh\n'''exec' /a/very/long/path/bin/python3 \"$0\" \"$@\"\n' '''\n")
@@ -136,6 +231,19 @@ def test_kernels_that_start_nothing_or_something_else(monkeypatch, tmp_path):
     found = {f.text.split("'")[1]: f for f in packages.kernels()}
     assert (found["gone"].severity, found["other"].severity, found["same"].severity) == ("error", "warning", "good")
     assert "which is not there" in found["gone"].text and "jupyter kernelspec remove gone" in found["gone"].cure
+
+
+def test_kernels_without_ipykernel_and_with_a_damaged_file(monkeypatch, tmp_path):
+    venv.create(tmp_path / "env", with_pip=False, symlinks=os.name != "nt")
+    python = str(tmp_path / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    bare = {"argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python"}
+    for name, content in (("bare", json.dumps(bare)), ("torn", '{"argv": [')):
+        (tmp_path / "share/kernels" / name).mkdir(parents=True)
+        (tmp_path / "share/kernels" / name / "kernel.json").write_text(content)
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    found = {f.text.split("'")[1]: f for f in packages.kernels()}
+    assert found["bare"].severity == "error" and found["bare"].cure == f"{python} -m pip install ipykernel"
+    assert found["torn"].severity == "error" and "cannot be read" in found["torn"].text
 
 
 @pytest.mark.parametrize("name", ["torch", "random"])
@@ -177,6 +285,17 @@ def test_packages_that_are_there_twice_and_records_that_are_gone(monkeypatch, tm
     assert "lost 1.5 has no RECORD" in found.text and "--ignore-installed --no-deps lost==1.5" in found.cure
 
 
+def test_two_packages_that_bring_the_same_module_and_remains_of_a_broken_installation(monkeypatch, tmp_path):
+    place = tmp_path / "site-packages"
+    dist_info(place, "opencv_python", "4.10.0")
+    dist_info(place, "opencv-python-headless", "4.9.0")
+    (place / "~orch").mkdir()
+    monkeypatch.setattr(sys, "path", [str(place)])
+    found = only(packages.duplicated())
+    assert "opencv-python and opencv-python-headless are both installed and bring the same module cv2" in found.text
+    assert f"{place / '~orch'} was left" in only(packages.records()).text
+
+
 # ---------------------------------------------------------------- torch
 
 @pytest.mark.parametrize(("driver", "cuda", "visible", "available", "severity", "words"), [
@@ -204,6 +323,40 @@ def test_the_driver_is_read_from_nvidia_smi(monkeypatch, tmp_path):
     assert torch_build.driver() == ("550.54.15", "12.4")
     monkeypatch.setenv("PATH", "")
     assert torch_build.driver() is None
+
+
+@pytest.mark.parametrize(("says", "cure"), [
+    ("Failed to initialize NVML: Driver/library version mismatch", "restart the machine"),
+    ("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver", "install the driver again")])
+def test_a_driver_that_is_there_and_does_not_answer(monkeypatch, tmp_path, says, cure):
+    script(tmp_path / "nvidia-smi", f'#!/bin/sh\necho "{says}"; exit 9')
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin:/usr/bin")
+    found = only(torch_build.build(), "torch")
+    assert found.severity == "warning" and says in found.text and cure in found.cure
+
+
+def test_libraries_of_cuda_in_front_of_those_of_torch(monkeypatch, tmp_path):
+    (tmp_path / "libcudnn.so.8").touch()
+    monkeypatch.setattr(torch_build, "driver", lambda: ("550.1", "12.4"))
+    monkeypatch.setattr(torch.version, "cuda", "12.4")
+    monkeypatch.setenv("LD_LIBRARY_PATH", f"/nowhere{os.pathsep}{tmp_path}")
+    found = [f for f in torch_build.build() if "LD_LIBRARY_PATH" in f.text]
+    assert f"{tmp_path}/libcudnn.so.8" in only(found).text
+
+
+def test_where_there_is_a_gpu_another_process_touches_it(monkeypatch, tmp_path):
+    """So that the doctor keeps no memory of it, and the notebook can still be split for several."""
+    script(tmp_path / "nvidia-smi", "#!/bin/sh\necho '| Driver Version: 550.54.15   CUDA Version: 12.4 |'")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/bin:/usr/bin")
+    monkeypatch.setattr(torch_build, "devices", lambda: pytest.fail("computed here"))
+    found = list(torch_build.torch_and_devices())
+    assert only(found, "cpu").severity == "good" and only(found, "torch").severity in ("error", "good")
+    monkeypatch.setattr(sys, "executable", str(script(tmp_path / "python", "#!/bin/sh\nkill -SEGV $$")))
+    found = only(torch_build.torch_and_devices())
+    assert found.severity == "error" and "was ended by signal 11" in found.text
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)                 # then it may as well look here
+    with pytest.raises(pytest.fail.Exception, match="computed here"):
+        list(torch_build.torch_and_devices())
 
 
 @pytest.mark.parametrize(("capability", "built"), [((6, 1), ["sm_75", "sm_90"]), ((8, 9), ["sm_75", "sm_90"]), ((12, 0), ["sm_80", "sm_90"])])
@@ -258,6 +411,40 @@ def test_memory_is_that_of_the_container(tmp_path, monkeypatch):
     assert only(machine.memory()).severity == "warning"
 
 
+def test_memory_is_that_of_a_group_inside_the_machine(tmp_path):
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/meminfo").write_text(f"MemAvailable: {32 * 2**20} kB\n")
+    (tmp_path / "proc/self/cgroup").write_text("0::/user.slice/job-7/step\n")
+    job = tmp_path / "sys/fs/cgroup/user.slice/job-7"
+    job.mkdir(parents=True)
+    (job / "memory.max").write_text(f"{3 * GIB}\n")
+    (job / "memory.current").write_text(f"{GIB}\n")
+    assert machine.memory_available(tmp_path) == 2 * GIB
+
+
+MOUNTS = """\
+overlay / overlay rw,relatime 0 0
+/dev/sda1 {root}/disk ext4 rw 0 0
+tmpfs {root}/disk/quick\\040one tmpfs rw 0 0
+nas:/share {root}/disk/net nfs4 rw 0 0
+/dev/sdb {root}/disk/in ext4 ro 0 0
+drive {root}/disk/drive fuse rw 0 0
+"""
+
+
+@pytest.mark.parametrize(("folder", "severity", "words"), [
+    ("disk", "good", "disks of this machine: this folder on {root}/disk (ext4)"), ("disk/quick one", "warning", "in memory, gone when"),
+    ("disk/net/deep", "note", "a network disk"), ("disk/in", "note", "can only be read"), ("disk/drive", "note", "a network disk"),
+    ("elsewhere", "note", "container's own layer")])
+def test_mounts_are_read_and_the_longest_counts(monkeypatch, tmp_path, folder, severity, words):
+    (tmp_path / "mounts").write_text(MOUNTS.format(root=tmp_path))
+    (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
+    found = only([f for f in machine.mounts(str(tmp_path / "mounts")) if "this folder" in f.text])
+    assert found.severity == severity and words.format(root=tmp_path) in found.text
+    assert list(machine.mounts(str(tmp_path / "none"))) == []
+
+
 def test_disks_that_are_full_and_shared_memory_that_is_small(monkeypatch, tmp_path):
     monkeypatch.setattr(machine.shutil, "disk_usage", lambda place: SimpleNamespace(free=GIB // 20, total=64 * 2**20))
     assert {f.severity for f in machine.disk()} == {"error"}
@@ -278,6 +465,15 @@ def test_what_survives_is_said_where_it_matters(monkeypatch):
     assert found.severity == "warning" and "drive.mount" in found.cure
 
 
+def test_a_file_from_the_future_betrays_the_clock(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "new.csv").touch()
+    assert only(machine.clock()).severity == "good"
+    os.utime(tmp_path / "new.csv", (time.time() + 3 * 86400,) * 2)
+    found = only(machine.clock())
+    assert found.severity == "warning" and "new.csv in this folder is of a later day" in found.text
+
+
 def test_clock_encoding_browser(monkeypatch):
     assert only(machine.clock(0.0)).severity == "error" and only(machine.clock()).severity == "good"
     monkeypatch.setattr(machine.locale, "getpreferredencoding", lambda _: "gbk")
@@ -290,20 +486,85 @@ def test_clock_encoding_browser(monkeypatch):
 def test_fonts(monkeypatch):
     from matplotlib import font_manager
 
+    monkeypatch.setattr(machine, "_font_files", lambda: [])
     monkeypatch.setattr(font_manager.fontManager, "ttflist", [SimpleNamespace(name="DejaVu Sans")])
     assert only(machine.fonts()).severity == "note"
+    monkeypatch.setattr(machine, "_font_files", lambda: ["NotoSansCJK-Regular.ttc"])
+    assert "list of fonts is older" in only(machine.fonts()).text
     monkeypatch.setattr(font_manager.fontManager, "ttflist", [SimpleNamespace(name="Noto Sans CJK SC")])
     assert only(machine.fonts()).severity == "good"
 
 
-def test_no_internet_is_a_note(monkeypatch):
+def test_fonts_where_matplotlib_has_not_been_imported(monkeypatch, tmp_path):
+    version = __import__("matplotlib.font_manager").font_manager.FontManager.__version__
+    monkeypatch.delitem(sys.modules, "matplotlib.font_manager")
+    monkeypatch.setattr(machine, "_font_files", lambda: ["NotoSansCJK-Regular.ttc"])
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(machine.Path, "home", lambda: tmp_path)
+    assert only(machine.fonts()).severity == "good"                                 # matplotlib will make its list, and find it
+    (tmp_path / f"fontlist-v{version}.json").write_text('{"ttflist": [{"name": "DejaVu Sans"}]}')
+    assert only(machine.fonts()).severity == "warning"
+    (tmp_path / f"fontlist-v{version}.json").write_text('{"ttflist": [{"name": "Noto Sans CJK SC"}]}')
+    assert only(machine.fonts()).text == "Chinese in figures: Noto Sans CJK SC"
+    assert "matplotlib.font_manager" not in sys.modules
+
+
+def test_a_browser_that_is_named_and_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("DLNOTES_BROWSER", str(tmp_path / "chrome"))
+    assert only(machine.browser()).severity == "warning"
+    script(tmp_path / "chrome", "#!/bin/sh")
+    assert only(machine.browser()).severity == "good"
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    for name in network.PROXIES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def closed_port():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        found = only(machine.internet(closed.getsockname(), timeout=0.2))
+        return closed.getsockname()
+
+
+def test_no_internet_is_a_note(no_proxies):
+    found = only(network.internet(closed_port(), timeout=0.2))
     assert found.severity == "note" and "not reachable" in found.text
     with socket.socket() as open_:
         open_.bind(("127.0.0.1", 0))
         open_.listen()
-        assert only(machine.internet(open_.getsockname())).severity == "good"
+        assert only(network.internet(open_.getsockname())).severity == "good"
 
 
+def test_an_address_that_answers_and_a_name_that_is_not_found(monkeypatch, no_proxies):
+    with socket.socket() as open_:
+        open_.bind(("127.0.0.1", 0))
+        open_.listen()
+        monkeypatch.setattr(network, "ADDRESSES", (closed_port(), open_.getsockname()))
+        found = only(network.internet(timeout=1, name="nowhere.invalid"))
+    assert found.severity == "warning" and "the name nowhere.invalid is not found" in found.text
+
+
+def test_a_proxy_is_tried_and_its_password_is_sent_but_not_shown(monkeypatch, no_proxies):
+    outside = closed_port()
+    with proxy() as server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@{server.place}")
+        monkeypatch.setenv("https_proxy", f"http://me:hunter2@{server.place}")
+        found = list(network.internet(outside, timeout=2))
+        assert server.asked == [(f"127.0.0.1:{outside[1]}", "Basic bWU6aHVudGVyMg==")]
+        assert only(found, "proxy").text == f"https_proxy and HTTPS_PROXY: http://***@{server.place} leads outside"
+        assert only(found, "internet").text == "reachable through the proxy only"
+        server.status = 407
+        assert "asks for another user and password" in only(network.internet(outside, timeout=2), "proxy").text
+        server.status = 502
+        assert "leads nowhere (502" in only(network.internet(outside, timeout=2), "proxy").text
+
+
+@pytest.mark.parametrize(("address", "words"), [("http://127.0.0.1:{port}", "does not answer"), ("127.0.0.1:{port}", "does not answer"),
+                                                ("http://:3128", "no address of the form"), ("http://a:b", "no address of the form")])
+def test_a_proxy_that_is_not_there(monkeypatch, no_proxies, address, words):
+    monkeypatch.setenv("http_proxy", address.format(port=closed_port()[1]))
+    found = only(network.internet(closed_port(), timeout=0.5), "proxy")
+    assert found.severity == "warning" and words in found.text and found.cure.startswith("unset http_proxy")

@@ -36,3 +36,10 @@ def test_unknown_names_are_named():
     with pytest.raises(AttributeError, match="module 'dlnotes' has no attribute 'atention'; it offers"):
         dlnotes.atention  # noqa: B018
     assert "attention" in dir(dlnotes)
+
+
+def test_torchvision_loads_when_it_is_asked_for_and_not_before():
+    assert "torchvision" not in loaded_by("import dlnotes.libraries")
+    assert "torchvision" in loaded_by("from dlnotes.libraries import torchvision; import torchvision.transforms.v2")
+    with pytest.raises(AttributeError, match="no attribute 'torchvison'; it offers torchvision"):
+        dlnotes.libraries.torchvison  # noqa: B018

@@ -1,6 +1,6 @@
 """Losses against PyTorch, torchvision, scikit-learn and plain loops; what the papers leave open is decided and tested."""
 
-from dlnotes._torchvision import torchvision  # isort: skip
+from dlnotes.libraries import torchvision  # isort: skip
 
 import math
 

@@ -4,13 +4,16 @@ import argparse
 import errno
 import os
 import shutil
+import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from dlnotes import platforms
-from dlnotes.platforms import PLATFORMS, detect, parse_arguments, run_folder, stage
+from dlnotes.platforms import PLATFORMS, detect, launch, parse_arguments, run_folder, stage
 
 
 @pytest.mark.parametrize(("variables", "name"), [
@@ -36,6 +39,25 @@ def test_kaggle_reads_from_input_and_keeps_working(tmp_path):
     kaggle = detect({"KAGGLE_KERNEL_RUN_TYPE": "Batch"}, root=tmp_path)
     assert kaggle.read_only == (tmp_path / "kaggle/input",) and kaggle.session_seconds == 12 * 3600
     assert run_folder("a", kaggle).is_dir()
+    assert "Files only" in kaggle.survives and "Variables and Files" in kaggle.survives
+
+
+@pytest.mark.parametrize(("hours", "left"), [(1, 11 * 3600 - 600), (11.9, 1), (13, 1)])
+def test_time_is_counted_from_the_start_of_the_machine(tmp_path, hours, left):
+    (tmp_path / "proc/1").mkdir(parents=True)
+    (tmp_path / "proc/stat").write_text(f"cpu 1 2\nbtime {int(time.time() - 50 * 3600)}\n")
+    ticks = int((50 - hours) * 3600 * os.sysconf("SC_CLK_TCK"))
+    (tmp_path / "proc/1/stat").write_text(f"1 (a (strange) name) S {' '.join(['0'] * 18)} {ticks} 0 0\n")
+    assert detect({"COLAB_RELEASE_TAG": "x"}, root=tmp_path).time_left() == pytest.approx(left, abs=5)
+
+
+def test_where_nothing_tells_the_age_the_session_counts_as_new_and_home_has_no_limit(tmp_path):
+    colab = detect({"COLAB_RELEASE_TAG": "x"}, root=tmp_path)
+    assert colab.started is None and colab.time_left(reserve=0) == 12 * 3600
+    assert detect({}, root=tmp_path).time_left() is None
+    for wrong in (-1, "600", True, float("nan")):
+        with pytest.raises(ValueError, match="expected reserve as seconds from 0 up"):
+            colab.time_left(wrong)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b"])
@@ -96,6 +118,82 @@ def test_what_cannot_be_staged_is_said_before_anything_is_copied(tmp_path, monke
     with pytest.raises(OSError, match="free space"):
         stage(source, tmp_path / "t")
     assert not (tmp_path / "t").exists()
+
+
+# ---------------------------------------------------------------- several GPUs
+
+NOTEBOOK = """
+import os, torch
+from dlnotes import platforms
+from dlnotes.training import fit
+
+def train(epochs):
+    x = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    data = torch.utils.data.TensorDataset(x, x.sum(1, keepdim=True))
+    result = fit(torch.nn.Linear(3, 1), data, loss=torch.nn.functional.mse_loss, epochs=epochs, progress=False)
+    return torch.distributed.get_world_size(), result.updates, os.environ["RANK"]
+
+def fail():
+    if os.environ["RANK"] == "1":
+        raise KeyError("a column that is not there")
+
+print(platforms.launch(train, 2, processes=2))
+try:
+    platforms.launch(fail, processes=2)
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_two_processes_train_together_and_hand_back_the_result_or_the_error():
+    done = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1", "DLNOTES_DEVICE": "cpu", "GLOO_SOCKET_IFNAME": "lo"})
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert "(2, 4, '0')" in said
+    assert "launch: process 1 of 2 failed:" in said and said[-2].startswith("KeyError: 'a column that is not there'")
+
+
+def test_on_one_device_the_function_simply_runs_here(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert launch(lambda a, b: (a + b, os.getpid()), 1, 2) == (3, os.getpid())
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert launch(os.getpid) == os.getpid()
+
+
+@pytest.mark.parametrize(("initialised", "forked"), [(True, False), (False, True)])
+def test_a_notebook_that_has_touched_cuda_is_told_before_anything_is_started(monkeypatch, initialised, forked):
+    """``pick_device()`` and ``is_available()`` are enough: CUDA then refuses in every process that is split off."""
+    monkeypatch.delenv("DLNOTES_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: initialised)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: forked)
+    monkeypatch.setattr("accelerate.notebook_launcher", lambda *_, **__: pytest.fail("started"))
+    with pytest.raises(RuntimeError, match="expected a notebook that has not touched CUDA yet.*Restart the kernel"):
+        launch(os.getpid)
+
+
+def test_as_many_processes_as_there_are_gpus(monkeypatch):
+    asked = {}
+
+    def launcher(worker, arguments, **options):
+        asked.update(options)
+        monkeypatch.setenv("RANK", "0")
+        worker(*arguments)
+
+    monkeypatch.delenv("DLNOTES_DEVICE", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    monkeypatch.setattr(torch.cuda, "_is_in_bad_fork", lambda: False)
+    monkeypatch.setattr("accelerate.notebook_launcher", launcher)
+    assert launch(divmod, 7, 2) == (3, 1) and asked["num_processes"] == 2 and int(asked["use_port"]) > 0
+    with pytest.raises(ValueError, match="expected processes from 1 to 2, got 3; None takes all GPUs"):
+        launch(divmod, 7, 2, processes=3)
+    for wrong in (0, True, "2"):
+        with pytest.raises(ValueError, match="expected processes from 1 to 2"):
+            launch(divmod, 7, 2, processes=wrong)
+    with pytest.raises(TypeError, match=r"got tuple; launch\(train, 50\), not launch\(train\(50\)\)"):
+        launch((3, 1))
 
 
 # ---------------------------------------------------------------- arguments

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dlnotes._torchvision import torchvision  # noqa: F401  (before its parts)
+from dlnotes.libraries import torchvision  # noqa: F401  (before its parts)
 from dlnotes.widgets.augmentation import MODES, AugmentationExplorer, affine, move
 
 

@@ -23,7 +23,8 @@ def test_the_text_form_is_stable_and_holds_no_address(widget):
     assert "0x" not in repr(widget)
 
 
-def test_a_display_carries_the_view_a_picture_and_the_text(widget):
+def test_a_display_carries_the_view_a_picture_and_the_text(widget, monkeypatch):
+    monkeypatch.setenv("DLNOTES_WIDGETS", "live")
     data, metadata = widget._repr_mimebundle_()
     assert set(data) == {"text/plain", "image/png", "application/vnd.jupyter.widget-view+json"}
     assert len(metadata["image/png"]["alt"]) > 20

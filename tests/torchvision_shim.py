@@ -1,3 +1,3 @@
-"""Import this module before torchvision or timm: beside a CPU build of torch they need what dlnotes._torchvision does."""
+"""Import this module before torchvision or timm: beside a CPU build of torch they need what dlnotes.libraries does."""
 
-from dlnotes._torchvision import torchvision  # noqa: F401
+from dlnotes.libraries import torchvision  # noqa: F401

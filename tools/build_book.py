@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+import build_wheel
+import first_cell
 import nbformat
 import yaml
 
@@ -29,7 +31,7 @@ def stop(sentence: str) -> None:
 
 
 def code_of(notebook) -> list[str]:
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code" and not first_cell.is_first(cell)]
 
 
 def package_hash() -> str:
@@ -55,6 +57,18 @@ def execute(path: str, into: str) -> float:
     return time.perf_counter() - begin
 
 
+def with_outputs(notebook, run):
+    """The notebook, with the outputs and the widget state of its execution."""
+    fresh = iter(cell for cell in run.cells if cell.cell_type == "code")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = next(fresh).outputs
+        if first_cell.is_first(cell):
+            cell.outputs = []  # it spoke of this machine
+    notebook.metadata["widgets"] = run.metadata.get("widgets", {})
+    return notebook
+
+
 def stage(executed: dict[Path, Path]) -> None:
     """Copy book/ to the staging folder, with each notebook's fresh outputs; untouched files keep their times."""
     wanted = set()
@@ -65,12 +79,8 @@ def stage(executed: dict[Path, Path]) -> None:
         wanted.add(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source in executed:
-            notebook, run = nbformat.read(source, as_version=4), nbformat.read(executed[source], as_version=4)
-            fresh = iter(cell for cell in run.cells if cell.cell_type == "code")
-            for cell in notebook.cells:
-                if cell.cell_type == "code":
-                    cell.outputs = next(fresh).outputs
-            notebook.metadata["widgets"] = run.metadata.get("widgets", {})
+            notebook = with_outputs(nbformat.read(source, as_version=4), nbformat.read(executed[source], as_version=4))
+            notebook.cells = [cell for cell in notebook.cells if "notes" not in cell.metadata.get("tags", [])]  # the lecturer's
             content = nbformat.writes(notebook).encode()
         else:
             content = source.read_bytes()
@@ -83,7 +93,8 @@ def stage(executed: dict[Path, Path]) -> None:
 
 def forget_pages_if_their_rules_changed() -> None:
     """Sphinx rebuilds a page when its source changed, not when our extension, the configuration or the package's docstrings did."""
-    sources = [ROOT / "tools" / "bookext.py", ROOT / "tools" / "booktables.py", ROOT / "_config.yml", BOOK / "_toc.yml",
+    sources = [ROOT / "tools" / "bookext.py", ROOT / "tools" / "booktables.py", ROOT / "tools" / "addresses.py",
+               ROOT / "pyproject.toml", ROOT / "_config.yml", BOOK / "_toc.yml",
                *sorted((ROOT / "static").glob("book.*")), *sorted((ROOT / "dlnotes" / "widgets").glob("*.[jc]s*"))]
     rules = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     rules.update(package_hash().encode())
@@ -93,8 +104,19 @@ def forget_pages_if_their_rules_changed() -> None:
         known.write_text(rules.hexdigest())
 
 
-def main() -> None:
-    begin = time.perf_counter()
+def put_wheel(folder: Path) -> None:
+    """The package itself, for first cells and for offline readers."""
+    try:
+        wheel = build_wheel.build()
+    except RuntimeError as error:
+        stop(f"the wheel was not built ({error}); mend that, then run it again. The last good site is untouched.")
+    folder.mkdir()
+    for path in (wheel, wheel.with_name("SHA256SUMS")):
+        shutil.copy2(path, folder)
+
+
+def execute_changed() -> dict[Path, Path]:
+    """Execute each notebook whose code, package, weights or lock changed; return where the executed form of each one is."""
     free = shutil.disk_usage(ROOT).free / 2**30
     if free < 0.5:
         stop(f"0.5 GiB of free disk space is needed here and there are {free:.2f} GiB; make room, then run it again.")
@@ -127,8 +149,12 @@ def main() -> None:
     for old in CACHE.glob("*.ipynb"):
         if old not in executed.values():
             old.unlink()
-    stage(executed)
+    return executed
 
+
+def main() -> None:
+    begin = time.perf_counter()
+    stage(execute_changed())
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["execute"]["execute_notebooks"] = "off"
     config["sphinx"]["local_extensions"] = {"bookext": str(ROOT / "tools")}
@@ -147,6 +173,7 @@ def main() -> None:
     for folder in (fresh, old):
         shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(built, fresh, ignore=shutil.ignore_patterns(".buildinfo", "objects.inv.bak"))
+    put_wheel(fresh / "wheel")
     if SITE.exists():
         SITE.rename(old)
     fresh.rename(SITE)

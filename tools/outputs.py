@@ -8,6 +8,7 @@ import sys
 import uuid
 from pathlib import Path
 
+import first_cell
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
@@ -39,11 +40,13 @@ def merge_streams(outputs):
 
 def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
+    first_cell.put(notebook)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute(
         stderr=subprocess.DEVNULL)
-    count = 0
-    for index, cell in enumerate(notebook.cells):
+    for index, cell in enumerate(cell for cell in notebook.cells if not first_cell.is_first(cell)):
         cell.id = uuid.uuid5(uuid.NAMESPACE_URL, f"{path.name}/{index}").hex[:8]
+    count = 0
+    for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         count += 1

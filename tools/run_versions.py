@@ -8,7 +8,7 @@ own in ``_build/versions``: three to six GB each where pip brings a torch for CU
 ``PIP_EXTRA_INDEX_URL`` can name PyTorch's index of CPU builds. The oldest Python with the oldest torch also gets the oldest
 version of every other dependency that pyproject.toml accepts, so that each lower bound is tried; other pairs get the newest.
 A pair without wheels is not a failure, and the table says what is missing. ``STORE=1`` keeps the table as
-``benchmarks/evidence/versions``. Left out: tests in a browser, and the test that this environment is the pinned one.
+``benchmarks/versions.md`` and ``.json``. Left out: tests in a browser, and the test that this environment is the pinned one.
 """
 
 import datetime
@@ -116,7 +116,7 @@ def store(rows: list[dict[str, Any]], seconds: float) -> None:
     record = {"run": "versions", "question": "Under which Pythons and torches do the unit tests pass?", "command": "make versions",
               "date": datetime.date.today().isoformat(), "seconds": round(seconds),
               "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, shared, no GPU", "rows": rows}
-    file = ROOT / "benchmarks" / "evidence" / "versions"
+    file = ROOT / "benchmarks" / "versions"
     file.with_suffix(".json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     file.with_suffix(".md").write_text(
         f"# Versions\n\n{record['question']}\n\n{markdown(rows)}\n\n\"Oldest accepted\" is the lower bound of every dependency in "

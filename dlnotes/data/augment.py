@@ -156,7 +156,7 @@ class Augment:
 
 def _torchvision():
     """torchvision's functions on pictures and masks, and its types that tell one from the other; loaded when first used."""
-    from dlnotes._torchvision import torchvision
+    from dlnotes.libraries import torchvision
 
     name = torchvision.__name__
     return import_module(f"{name}.transforms.v2.functional"), import_module(f"{name}.tv_tensors")

@@ -3,7 +3,8 @@
 pooch looks after the cache: it checks the sum and moves a complete file into place in one step. It starts again from zero
 when a connection breaks, so here it is given a downloader that keeps what has come in a ``.part`` file and asks for the rest
 (HTTP ``Range``, RFC 9110, section 14). A file with a wrong sum is not kept, and an archive unpacks into a folder that
-appears only when all of it is there; a member that would land outside of it is refused.
+appears only when all of it is there; a member that would land outside of it is refused. Two processes that want the same
+file take turns: the second one waits and finds it. Proxies are those of the variables at the time of the call.
 """
 
 import hashlib
@@ -22,6 +23,8 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 from urllib.parse import urlparse
+
+from dlnotes._lock import waiting
 
 __all__ = ["NoAnswer", "download", "file_sum", "matches", "unpack"]
 
@@ -92,12 +95,24 @@ def download(urls: Sequence[str], path: str | os.PathLike, checksum: str, *, pro
         NoAnswer: (a ConnectionError) if no address answers. What has come so far waits in ``<path>.part`` for the next call.
     """
     path = Path(path)
-    if path.exists():
-        if not path.is_file() or not matches(path, checksum):
-            raise ValueError(f"download: expected {checksum} at {path}, got {_what(path, checksum)}; move it away, it is "
-                             "not overwritten")
+    if _complete(path, checksum):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    with waiting(path.with_name(f".{path.name}.lock"), f"{path.name} is downloaded"):
+        return path if _complete(path, checksum) else _first_of(urls, path, checksum, progress)
+
+
+def _complete(path: Path, checksum: str) -> bool:
+    """Whether the file is there; an error if something else is there."""
+    if not path.exists():
+        return False
+    if not path.is_file() or not matches(path, checksum):
+        raise ValueError(f"download: expected {checksum} at {path}, got {_what(path, checksum)}; move it away, it is "
+                         "not overwritten")
+    return True
+
+
+def _first_of(urls: Sequence[str], path: Path, checksum: str, progress: bool) -> Path:
     wrong, silent = [], []
     for url in urls:
         if urlparse(url).scheme not in ("http", "https"):
@@ -109,11 +124,21 @@ def download(urls: Sequence[str], path: str | os.PathLike, checksum: str, *, pro
         except OSError as error:                                # also URLError and every broken connection
             if not isinstance(error, (urllib.error.URLError, ConnectionError, TimeoutError)):
                 raise                                           # a full disk is no reason to try another mirror
-            silent.append(f"{urlparse(url).netloc}: {getattr(error, 'reason', None) or error}")
+            silent.append(f"{urlparse(url).netloc}{_through(url)}: {getattr(error, 'reason', None) or error}")
     if wrong:
         raise ValueError(f"download: expected {checksum} for {path.name}, got {'; '.join(wrong)}; nothing was kept, the "
                          "file on the server has changed or somebody tampers with it")
     raise NoAnswer(path.name, "; ".join(silent))
+
+
+def _through(url: str) -> str:
+    """The proxy that a request takes, in words, without the password that it may carry."""
+    address = urlparse(url)
+    proxy = urllib.request.getproxies().get(address.scheme)
+    if not proxy or urllib.request.proxy_bypass(address.hostname or ""):
+        return ""
+    place = urlparse(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+    return f" through the proxy {place} ({address.scheme}_proxy)"
 
 
 def _retrieve(url: str, path: Path, checksum: str, progress: bool) -> Path:
@@ -159,7 +184,8 @@ def _resume(url: str, part: Path, progress: bool) -> bool:
         if have:
             request.add_header("Range", f"bytes={have}-")
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            opener = urllib.request.build_opener()              # anew each time: it reads the proxy variables
+            with opener.open(request, timeout=30) as answer:
                 goes_on = answer.status == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
                 if have and not goes_on:                        # the server sends everything again
                     have = before = 0
@@ -247,7 +273,12 @@ def unpack(archive: str | os.PathLike, target: str | os.PathLike, *, limit: int 
             with source() as packed, open(path, "xb") as file:
                 shutil.copyfileobj(packed, file, _CHUNK)
         tops = list(beside.iterdir())
-        os.replace(tops[0] if len(tops) == 1 and tops[0].is_dir() else beside, target)
+        try:
+            os.replace(tops[0] if len(tops) == 1 and tops[0].is_dir() else beside, target)
+        except OSError:
+            if target.exists():                                 # another process was faster
+                raise FileExistsError(f"unpack: expected {target} not to exist, found it at the end; nothing is overwritten") from None
+            raise
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise                                               # a full disk says so itself

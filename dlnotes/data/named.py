@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dlnotes._check import check_choice
+from dlnotes._lock import waiting
 
 from .download import NoAnswer, download, file_sum, matches, unpack
 from .folders import SegmentationFolder
@@ -208,7 +209,9 @@ def load_named(name: str, folder: str | os.PathLike, split: str | None = None, *
             announced = True
         _provide(name, file, here, checksum, fetch, progress)
         if file.folder is not None:
-            unpack(here, complete)
+            with waiting(root / f".{Path(file.folder).name}.lock", f"{here.name} is unpacked"):
+                if not complete.exists():                       # by another process, meanwhile
+                    unpack(here, complete)
     return known.read(root, split, **options)
 
 

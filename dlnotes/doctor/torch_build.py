@@ -1,5 +1,10 @@
-"""torch's build against the driver and the GPU, and a small computation on every device whose result is compared."""
+"""torch's build against the driver and the GPU, and a small computation on every device whose result is compared.
 
+A process that has used CUDA once keeps some hundred megabytes of the GPU and can no longer be split for several GPUs. So where
+there is a GPU and this process has not touched it, another one looks.
+"""
+
+import json
 import os
 import re
 import shutil
@@ -7,23 +12,67 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from .report import Finding
 
-__all__ = ["build", "devices"]
+__all__ = ["build", "devices", "torch_and_devices"]
 
 
-def driver() -> tuple[str, str] | None:
-    """Version of the NVIDIA driver and the newest CUDA it serves, from ``nvidia-smi``; None if there is none."""
+def _nvidia_smi() -> str | None:
     command = shutil.which("nvidia-smi")
     if command is None:
         return None
     try:
-        said = subprocess.run([command], capture_output=True, text=True, timeout=20).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    match = re.search(r"Driver Version:\s*([\d.]+).*?CUDA Version:\s*([\d.]+)", said)
+        done = subprocess.run([command], capture_output=True, text=True, timeout=20)
+    except subprocess.TimeoutExpired:
+        return "no answer in 20 seconds"
+    except OSError as error:
+        return str(error)
+    return done.stdout + done.stderr
+
+
+def driver() -> tuple[str, str] | None:
+    """Version of the NVIDIA driver and the newest CUDA it serves, from ``nvidia-smi``; None if there is none."""
+    match = re.search(r"Driver Version:\s*([\d.]+).*?CUDA Version:\s*([\d.]+)", _nvidia_smi() or "")
     return (match.group(1), match.group(2)) if match else None
+
+
+def complaint() -> tuple[str, str] | None:
+    """What ``nvidia-smi`` says instead of an answer, and the cure; None if there is no such command."""
+    said = _nvidia_smi()
+    if said is None:
+        return None
+    line = next((line.strip() for line in said.splitlines() if line.strip()), "nothing")
+    if "mismatch" in said:
+        return line, "restart the machine: the driver was renewed while it ran"
+    return line, "on a rented machine, start it with a GPU; on your own, install the driver again and restart"
+
+
+def torch_and_devices() -> Iterator[Finding]:
+    """:func:`build` and :func:`devices`; in another process where there is a GPU that this one has not touched yet."""
+    torch = sys.modules.get("torch")
+    if driver() is None or (torch is not None and torch.cuda.is_initialized()):
+        yield from build()
+        yield from devices()
+        return
+    code = ("import json; from dataclasses import asdict; from dlnotes.doctor import torch_build as t; "
+            "print(json.dumps([asdict(f) for check in (t.build, t.devices) for f in check()]))")
+    try:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+    except subprocess.TimeoutExpired:
+        yield Finding("error", "torch", "a small computation on the GPU did not come to its end in 5 minutes",
+                      "look at nvidia-smi; end what occupies the GPU, or start the machine again")
+        return
+    if done.returncode == 0:
+        for finding in json.loads(done.stdout.splitlines()[-1]):
+            yield Finding(**finding)
+        return
+    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+    how = f"was ended by signal {-done.returncode}" if done.returncode < 0 else f"ended with status {done.returncode}"
+    yield Finding("error", "torch", f"a process that imports torch and computes {how}: {last}",
+                  f"{sys.executable} -m pip install --force-reinstall torch, of a build that suits the driver")
 
 
 def _number(version: str) -> tuple[int, ...]:
@@ -45,6 +94,8 @@ def build() -> Iterator[Finding]:
     elif cuda is None and found:
         yield Finding("error", "torch", f"{text}, but there is an NVIDIA driver {found[0]}: the GPU lies idle",
                       "install a CUDA build: choose it on PyTorch's start page, and pip uninstall torch first")
+    elif found is None and (trouble := complaint()):
+        yield Finding("warning", "torch", f"{text}, but nvidia-smi says: {trouble[0]}", trouble[1])
     elif cuda and found is None:
         yield Finding("warning", "torch", f"{text}, but no NVIDIA driver answers",
                       "run nvidia-smi; on a rented machine, start it with a GPU; on your own, install the driver")
@@ -52,7 +103,8 @@ def build() -> Iterator[Finding]:
         yield Finding("error", "torch", f"{text}, but driver {found[0]} serves CUDA {found[1]} at most",
                       "renew the driver, or install a build of torch for that CUDA")
     elif cuda and os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        yield Finding("error", "torch", f"{text}: CUDA_VISIBLE_DEVICES hides every GPU", "unset CUDA_VISIBLE_DEVICES and start the kernel again")
+        yield Finding("error", "torch", f"{text}: CUDA_VISIBLE_DEVICES hides every GPU",
+                      "unset CUDA_VISIBLE_DEVICES and start the kernel again")
     elif cuda and not torch.cuda.is_available():
         yield Finding("error", "torch", f"{text}, driver {found[0]}, but torch sees no GPU",
                       "start the kernel again; if that does not help, the machine: the driver was renewed while it ran")
@@ -65,6 +117,11 @@ def build() -> Iterator[Finding]:
             if built and not any(serves(arch, (major, minor)) for arch in built):
                 yield Finding("error", "GPU", f"{torch.cuda.get_device_name(index)} has compute capability {major}.{minor}; this build "
                               f"serves {', '.join(built)}", "install a build of torch that serves it")
+    for folder in os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if cuda else ():
+        if found_there := next((p.name for p in sorted(Path(folder).glob("libcu*.so*")) if re.match("libcu(dnn|blas)", p.name)), None):
+            yield Finding("warning", "torch", f"LD_LIBRARY_PATH puts {folder}/{found_there} before the libraries that torch brings with it",
+                          "unset LD_LIBRARY_PATH and start the kernel again")
+            break
     yield from torchvision_beside(torch.__version__)
 
 
@@ -95,8 +152,8 @@ def torchvision_beside(torch_version: str) -> Iterator[Finding]:
         yield Finding("warning", "torchvision", f"torchvision {other} beside torch {torch_version}: expected {expected[0]}.{expected[1]}",
                       f"{sys.executable} -m pip install torchvision=={expected[0]}.{expected[1]}")
     elif all(builds) and builds[0] != builds[1]:
-        yield Finding("note", "torchvision", f"torchvision {other} beside torch {torch_version}: another build; `import torchvision` may say "
-                      "that operator torchvision::nms does not exist, and dlnotes works round it")
+        yield Finding("note", "torchvision", f"torchvision {other} beside torch {torch_version}: another build; `import torchvision` may "
+                      "say that operator torchvision::nms does not exist, and dlnotes works round it")
 
 
 def devices() -> Iterator[Finding]:
@@ -105,16 +162,19 @@ def devices() -> Iterator[Finding]:
 
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(256, 256, generator=generator, dtype=torch.float64)
-    x, kernel = torch.randn(1, 8, 64, 64, generator=generator, dtype=torch.float64), torch.randn(8, 8, 3, 3, generator=generator, dtype=torch.float64)
+    x = torch.randn(1, 8, 64, 64, generator=generator, dtype=torch.float64)
+    kernel = torch.randn(8, 8, 3, 3, generator=generator, dtype=torch.float64)
     expected = [a @ a, torch.nn.functional.conv2d(x, kernel, padding=1)]
     for name in ("cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))):
         try:
             b, y, k = (t.float().to(name) for t in (a, x, kernel))
             got = [b @ b, torch.nn.functional.conv2d(y, k, padding=1)]              # loads the libraries
             got = [t.double().cpu() for t in got]
-            begin = time.perf_counter()
-            (b @ b).sum().item()
-            took = time.perf_counter() - begin
+            times = []
+            for compute in (lambda: b @ b, lambda: torch.nn.functional.conv2d(y, k, padding=1)):
+                begin = time.perf_counter()
+                compute().sum().item()                                              # waits for the GPU
+                times.append(1000 * (time.perf_counter() - begin))
         except RuntimeError as error:
             cure = ("end other processes that hold its memory (nvidia-smi lists them)" if "out of memory" in str(error)
                     else "start the kernel again; run with CUDA_LAUNCH_BLOCKING=1 if it persists")
@@ -126,5 +186,9 @@ def devices() -> Iterator[Finding]:
             yield Finding("error", name, f"{label} computes wrong results: relative difference {wrong:.1e}",
                           "run it again; if it stays, use another device: this one is broken or overclocked")
         else:
-            memory = "" if name == "cpu" else f", {torch.cuda.mem_get_info(name)[0] / 2**30:.1f} of {torch.cuda.mem_get_info(name)[1] / 2**30:.1f} GiB free"
-            yield Finding("good", name, f"{label} computes right (256 × 256 product in {1000 * took:.2f} ms{memory})")
+            memory = ""
+            if name != "cpu":
+                free, whole = torch.cuda.mem_get_info(name)
+                memory = f", {free / 2**30:.1f} of {whole / 2**30:.1f} GiB free"
+            yield Finding("good", name, f"{label} computes right (256 × 256 product in {times[0]:.2f} ms, "
+                          f"convolution in {times[1]:.2f} ms{memory})")

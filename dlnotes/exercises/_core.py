@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from dlnotes.training.sampler import same_random_state
+
 __all__ = ["Hint", "Result", "check", "checkers", "exercise", "expect_equal", "expect_number"]
 
 _CHECKERS: dict[str, Callable[[Any], str | None]] = {}
@@ -50,6 +52,8 @@ def checkers(chapter: str) -> list[str]:
 def check(name: str, answer: Any) -> Result:
     """Check an answer. Never raises for a wrong answer: it returns a :class:`Result` with a hint.
 
+    Nothing of the notebook changes, the random generators included: cells may be run in any order, or left out.
+
     Args:
         name: the exercise, as printed in the chapter: ``"chapter.task"``.
         answer: your function or your value.
@@ -68,7 +72,8 @@ def check(name: str, answer: Any) -> Result:
     if answer is None or answer is ...:
         return Result(False, "Replace the ... with your answer, then run the cell again.")
     try:
-        praise = _CHECKERS[name](answer)
+        with same_random_state():
+            praise = _CHECKERS[name](answer)
     except Hint as hint:
         return Result(False, str(hint))
     except Exception as error:  # the reader's own code failed: say how, and go on

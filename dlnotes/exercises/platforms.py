@@ -141,26 +141,3 @@ def lint(answer):
     if 8 not in got:
         raise Hint("Line 8 has blanks before the name and a marker after ';'.")
     raise Hint(f"Expected the lines 2, 3 and 8, got {got}.")
-
-
-@exercise("platforms.ssh")
-def ssh(answer):
-    text = "Host gpu\n  HostName 10.0.0.5\n  Port 2222\n\nHost other\n  HostName 10.0.0.6\n  User me\n\n# all\nHost *\n  User root\n  Port 22\n"
-    cases = {"gpu": {"hostname": "10.0.0.5", "port": "2222", "user": "root"}, "other": {"hostname": "10.0.0.6", "user": "me", "port": "22"},
-             "else": {"user": "root", "port": "22"}}
-    for host, expected in cases.items():
-        got = dict(_some(answer(text, host), dict, "a dict from lower-case names to text"))
-        if got == expected:
-            continue
-        if any(key != key.lower() for key in got):
-            raise Hint("Names of settings are not case-sensitive: give them in lower case.")
-        if "host" in got:
-            raise Hint("Host begins a block; it is no setting.")
-        if host == "gpu" and got.get("port") == "22":
-            raise Hint("The first value that is found counts: a later 'Host *' fills gaps, it does not overwrite.")
-        if "user" not in got:
-            raise Hint("'Host *' holds for every host.")
-        if got.get("hostname") != expected.get("hostname"):
-            raise Hint(f"For {host!r} a block of another host was read: {got}.")
-        raise Hint(f"For {host!r} expected {expected}, got {got}.")
-    return "First come, first served: put the special blocks above the general one."

@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from dlnotes._check import check_choice, check_integers
+from dlnotes._lock import FileLock
 from dlnotes.device import seed_everything
 
 from . import folder as run_folder
@@ -133,6 +134,7 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
         FileExistsError, FileNotFoundError: if the folder holds something else, or no run for ``resume="must"``.
         NonFiniteLoss: if the loss or its gradient is NaN or infinite; it names update, samples and module.
         DamagedCheckpoint: if no checkpoint in the folder is whole.
+        FolderInUse: if another process, or another call in this one, trains in the folder now.
         OSError: if the disk is full; the checkpoint before is whole.
 
     >>> from torch.utils.data import TensorDataset
@@ -168,6 +170,8 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
     monitor, mode = check_monitor(monitor, mode, metrics, val is not None)
 
     own_forward = "forward" in vars(model)
+    where = None if folder is None else Path(folder)
+    lock = None if where is None else FileLock(where / run_folder.LOCK)
     run = None
     with accelerator_for(device, precision) as accelerator:
         try:
@@ -184,7 +188,6 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
             plain = make_optimizer(model, optimizer, lr)
             scheduler = make_schedule(plain, schedule, warmup, updates)
 
-            where = None if folder is None else Path(folder)
             latest = None
             if where is not None:
                 configuration = run_folder.describe({
@@ -196,7 +199,7 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
                     "early_stop": early_stop, "log": log, "log_every": log_every, "seed": seed})
                 free = () if schedule in ("cosine", "linear") else ("epochs",)
                 latest = on_main(accelerator, lambda: (
-                    find_latest(where) if run_folder.claim(where, configuration, resume, free) else None))
+                    find_latest(where) if run_folder.claim(where, configuration, resume, free, lock) else None))
             wrapped, stepper = accelerator.prepare(model, plain)
             if average is not None:
                 average.module.load_state_dict(model.state_dict())                  # the main process's, as everywhere now
@@ -211,7 +214,7 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
                 accelerator=accelerator, network=model, model=wrapped, optimizer=stepper, schedule=scheduler, loss=loss,
                 data=data, unpack=unpack, epochs=epochs, accumulate=accumulate, clip=clip, ema=average, val=held_out,
                 metrics=metrics, monitor=monitor, mode=mode, early_stop=early_stop, checkpoint_every=checkpoint_every,
-                log_every=log_every, pictures=pictures, folder=where, at=loop.Position(), deadline=deadline,
+                log_every=log_every, pictures=pictures, folder=where, lock=lock, at=loop.Position(), deadline=deadline,
                 log=RunLog(where if main else None, log, state["log"] if state else None, done),
                 bar=Bar(updates, done, progress if main else False, monitor))
             if state:
@@ -226,6 +229,8 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
             if run is not None:
                 for part in (run.log, run.bar, run.data, *([] if run.val is None else [run.val])):
                     part.close()
+            if lock is not None:
+                lock.release()
             accelerator.unwrap_model(model, keep_fp32_wrapper=False)                # autocast ends with this call
             if not own_forward:
                 vars(model).pop("forward", None)

@@ -2,7 +2,8 @@
 
 ``config.json`` holds what determines the result (the configuration), and what surrounded it: seed, versions, command.
 Whoever calls ``fit`` again with the same folder continues that run, so the configurations must be equal, and if they are
-not, the difference is named. ``sessions.jsonl`` has one line for each time that the run was taken up again.
+not, the difference is named. ``sessions.jsonl`` has one line for each time that the run was taken up again. While a process trains
+in the folder it holds ``run.lock``, which ends with it, also if it is killed.
 """
 
 import datetime
@@ -13,14 +14,23 @@ import json
 import os
 import platform
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .checkpoint import write_atomically
+from dlnotes._lock import Busy, FileLock
 
-__all__ = ["changes", "claim", "describe", "session"]
+from .checkpoint import disk_error, write_atomically
+
+__all__ = ["FolderInUse", "changes", "claim", "describe", "session"]
+
+LOCK = "run.lock"
+
+
+class FolderInUse(RuntimeError):
+    """Another process trains in this folder now."""
 
 
 def describe(value: Any) -> Any:
@@ -63,14 +73,16 @@ def session() -> dict[str, Any]:
             "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds")}
 
 
-def claim(folder: Path, configuration: dict[str, Any], resume: str, free: tuple[str, ...] = ()) -> bool:
-    """Make a new run folder, or recognise an old one.
+def claim(folder: Path, configuration: dict[str, Any], resume: str, free: tuple[str, ...] = (),
+          lock: FileLock | None = None) -> bool:
+    """Make a new run folder, or recognise an old one, and lock it.
 
     Args:
         folder: where the run lives.
         configuration: what determines the result, from :func:`describe`.
         resume: ``"auto"`` (continue if there is a run, else begin), ``"must"`` or ``"never"``.
         free: names in the configuration that may change.
+        lock: acquired before anything else is written; the caller releases it.
 
     Returns:
         Whether the folder already held this run.
@@ -79,7 +91,34 @@ def claim(folder: Path, configuration: dict[str, Any], resume: str, free: tuple[
         FileExistsError: if the folder holds something else, or holds a run and ``resume="never"``.
         FileNotFoundError: if there is no run and ``resume="must"``.
         ValueError: if it holds a run with another configuration; all differences are named.
+        FolderInUse: if another process trains in it.
     """
+    recognise(folder, configuration, resume, free)                  # an error leaves everything as it was
+    if lock is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Busy as error:
+            raise FolderInUse(f"fit: expected a folder in which nobody else trains, got {folder}, in use by {error}; wait "
+                              "for it or stop it (in Jupyter: shut its kernel down), or choose another folder") from error
+        except OSError as error:
+            raise disk_error(error, LOCK, folder) from error
+        if lock.elsewhere is not None:
+            warnings.warn(f"fit: {folder} was in use a few minutes ago by {lock.elsewhere}, and did not come to its end; if "
+                          "that process still runs, stop one of the two", RuntimeWarning, stacklevel=2)
+    if recognise(folder, configuration, resume, free):              # another one may have begun it in between
+        with open(folder / "sessions.jsonl", "a", encoding="utf-8") as file:
+            line = {**{name: configuration.get(name) for name in free}, **session()}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        return True
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"configuration": configuration, "seed": configuration.get("seed"), "session": session()}
+    write_atomically(folder / "config.json", json.dumps(content, indent=1, ensure_ascii=False).encode())
+    return False
+
+
+def recognise(folder: Path, configuration: dict[str, Any], resume: str, free: tuple[str, ...]) -> bool:
+    """Whether the folder holds this run (True) or may become it; changes nothing. Raises what :func:`claim` raises."""
     path = folder / "config.json"
     if path.is_file():
         if resume == "never":
@@ -95,20 +134,15 @@ def claim(folder: Path, configuration: dict[str, Any], resume: str, free: tuple[
             raise ValueError(f"fit: expected the configuration that the run in {folder} was started with, got "
                              f"{'; '.join(different)}; go back to it to continue that run, or choose another folder for "
                              "a new one")
-        with open(folder / "sessions.jsonl", "a", encoding="utf-8") as file:
-            line = {**{name: configuration.get(name) for name in free}, **session()}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
         return True
     if resume == "must":
         raise FileNotFoundError(f"fit: expected a run to continue in {folder}, got no config.json there; check the path, "
                                 "or use resume='auto' to begin one")
-    others = [p.name for p in folder.iterdir() if not p.name.endswith(".partial")] if folder.is_dir() else []
+    others = ([p.name for p in folder.iterdir() if not p.name.endswith(".partial") and p.name != LOCK]
+              if folder.is_dir() else [])
     if others:
         raise FileExistsError(f"fit: expected a new or empty folder, or one that holds a run, got {folder} with "
                               f"{', '.join(sorted(others)[:4])}{', ...' if len(others) > 4 else ''}; choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    content = {"configuration": configuration, "seed": configuration.get("seed"), "session": session()}
-    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
     return False
 
 

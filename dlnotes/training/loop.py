@@ -9,6 +9,7 @@ Averaged over processes, gradients are divided by their number, so each share is
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
@@ -75,6 +76,7 @@ class Run:
     log: RunLog
     bar: Bar
     at: Position
+    lock: Any = None                    # on the folder
     deadline: float = math.inf          # on the monotonic clock
     late: bool = False                  # some process is past it
     best_weights: dict[str, torch.Tensor] | None = None
@@ -169,6 +171,8 @@ class Run:
     def _write(self, generators: list) -> None:
         weights = {"weights": self.network.state_dict()} | ({"ema": self.ema.module.state_dict()} if self.ema else {})
         scaler = self.accelerator.scaler
+        if self.lock is not None:
+            self.lock.beat()
         write_checkpoint(self.folder, self.at.update, weights, {
             "position": asdict(self.at), "optimizer": self.optimizer.state_dict(), "schedule": self.schedule.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
@@ -186,9 +190,23 @@ class Run:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.at = Position(**state["position"])
         if self.at.best_epoch:
-            self.best_weights = read_tensors(self.folder / "best.safetensors")
+            self.best_weights = self._best_weights()
         generators = state["generators"]
         restore_random_state(generators[min(self.accelerator.process_index, len(generators) - 1)])
+
+
+    def _best_weights(self) -> dict[str, torch.Tensor] | None:
+        """From their file; if that is damaged the run goes on without them."""
+        path = self.folder / "best.safetensors"
+        try:
+            return read_tensors(path)
+        except (OSError, ValueError) as error:
+            if self.at.best_epoch == self.at.epoch and not self.at.batch:                   # the checkpoint has them as well
+                return {name: x.detach().cpu().clone() for name, x in self.judged.state_dict().items()}
+            warnings.warn(f"fit: expected the weights of epoch {self.at.best_epoch} in {path}, got a missing or damaged file "
+                          f"({str(error).splitlines()[0]}); training goes on, and best_weights stay empty until a better epoch",
+                          RuntimeWarning, stacklevel=2)
+            return None
 
 
 def train(run: Run) -> None:

@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["classic_script", "lighten", "module_source", "names", "runtime", "script_safe", "slim_state", "stylesheet"]
+__all__ = ["classic_script", "guard", "lighten", "module_source", "names", "runtime", "script_safe", "slim_state", "stylesheet"]
 
 _HERE = Path(__file__).parent
-_SHARED = ("kit", "runtime")
+_SHARED = ("guard", "kit", "runtime")
 
 
 def _read(name: str) -> str:
@@ -66,13 +66,19 @@ def classic_script(name: str) -> str:
     source = re.sub(r"(?m)^export const ", "const ", source)
     if re.search(r"(?m)^(export|import)\b", source):
         raise ValueError(f"widgets/{name}.js: expected only `export default` and `export const kernels`, found another export or import")
-    return f'dlnotes.define("{name}", (kit) => {{\n{lighten(source)}\nreturn {{ ...widget, kernels }};\n}});\n'
+    return f'if (dlnotes.define) dlnotes.define("{name}", (kit) => {{\n{lighten(source)}\nreturn {{ ...widget, kernels }};\n}});\n'
 
 
 @cache
 def runtime() -> str:
     """The script that mounts widgets from saved state, without a kernel; the kit comes with it."""
     return lighten(f"{{\n{_read('kit.js')}\n(window.dlnotes ||= {{}}).kit = kit;\n}}\n{_read('runtime.js')}")
+
+
+@cache
+def guard() -> str:
+    """The script, for any browser, that puts a picture and a sentence where the runtime cannot run."""
+    return lighten(_read("guard.js"))
 
 
 @cache

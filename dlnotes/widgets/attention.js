@@ -73,7 +73,7 @@ const percent = (p) => `${p > 0 && p < 0.0005 ? "<0.1" : (100 * p).toFixed(1)}\u
 function render({ model, el: host }) {
   const { el } = kit;
   const get = (name) => model.get(name);
-  const f = kit.frame(host, {
+  const f = kit.frame(host, { model,
     title: "Where a patch looks",
     hint: "Pick a patch in the picture (click, drag, arrow keys). The map shows where it looks; "
       + "the three other patches it looks at most are outlined.",
@@ -230,8 +230,8 @@ function render({ model, el: host }) {
   const columnOf = (head) => (head < 0 ? heads : head); // the mean stands right of the heads, rollout right of the mean
   const picked = () => [thumbRows.indexOf(get("layer")), get("view") === "rollout" ? heads + 1 : columnOf(get("head"))];
   right.canvas.addEventListener("click", (event) => {
-    const box = right.canvas.getBoundingClientRect(), { x0, y0, w, h } = layout.all;
-    const row = Math.floor((event.clientY - box.top - y0) / h), col = Math.floor((event.clientX - box.left - x0) / w);
+    const box = right.canvas.getBoundingClientRect(), { x0, y0, w, h } = layout.all, scale = right.canvas.clientWidth / box.width;
+    const row = Math.floor(((event.clientY - box.top) * scale - y0) / h), col = Math.floor(((event.clientX - box.left) * scale - x0) / w);
     pick(row, Math.min(columnsOfAll() - 1, col));
   });
   kit.arrows(right.canvas, (dx, dy) => {

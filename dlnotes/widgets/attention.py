@@ -188,11 +188,11 @@ class AttentionExplorer(Widget):
             return
         if self._digits:
             new = self._next % _SIZE
-            self._next = new + 1
             if new not in self._seen:
                 images, labels, _ = _held_out([new])
                 run = _look(self._model, images, self._transform, self.prefix, tuple(self.grid))
                 self._seen[new] = _pictures(run, images, labels, True)[0]
+            self._next = new + 1
         else:
             absent = [i for i in self._seen if i not in self._shown]
             new = next((i for i in absent if i > self._shown[self.picture]), absent[0])

@@ -129,7 +129,7 @@ const SAYS = { synchronized: "picture and mask moved together", "not moved": "th
   bilinear: "the mask was interpolated like a picture", "other draw": "the mask moved by random numbers of its own" };
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Augmentation explorer",
+  const frame = kit.frame(el, { model, title: "Augmentation explorer",
     hint: "Drag the right picture, or use the arrow keys on it, to shift. Choose below what happens to the mask." });
   frame.root.classList.add("dln-augmentation");
   const s = {}, limits = model.get("limits"), side = model.get("side");

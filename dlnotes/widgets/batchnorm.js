@@ -82,7 +82,7 @@ const PANEL = PLOT.top + PLOT.height + PLOT.bottom;
 const BINS = 28, LAST = STEPS + EVALUATIONS + 1;
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "BatchNorm, batch by batch",
+  const frame = kit.frame(el, { model, title: "BatchNorm, batch by batch",
     hint: "Drag over the right-hand plots, or press the arrow keys there: left and right step through batches, up and down change "
       + "their size. A changed setting holds from the first batch on." });
   frame.root.classList.add("dln-batchnorm");

@@ -96,7 +96,7 @@ const TRAITS = { size: "size", kernel: "kernel", stride: "stride", padding: "pad
   outputPadding: "output_padding", row: "row", column: "column", channel: "channel", source: "source", soFar: "so_far" };
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Convolution arithmetic",
+  const frame = kit.frame(el, { model, title: "Convolution arithmetic",
     hint: "Arrow keys, or a press on a grid, move to another position. Each control changes one number of the formula." });
   frame.root.classList.add("dln-convolution");
   const s = Object.fromEntries(Object.entries(TRAITS).map(([key, trait]) => [key, model.get(trait)]));

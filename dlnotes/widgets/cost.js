@@ -48,7 +48,7 @@ function python(way, s) {
 }
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Attention cost",
+  const frame = kit.frame(el, { model, title: "Attention cost",
     hint: "Choose a feature map and read what attention over it needs. Up and down arrows choose a way, left and right the size of the map." });
   frame.root.classList.add("dln-cost");
   const NAMES = ["h", "w", "batch", "heads", "width", "dtype", "budget", "way"];

@@ -9,8 +9,7 @@ import traitlets
 
 from .. import plots
 from ..attention import attention_cost, measure_peak
-from ..device import pick_device
-from ._base import Widget
+from ._base import Widget, out_of_memory
 
 __all__ = ["WAYS", "AttentionCost", "way_cost"]
 
@@ -120,7 +119,7 @@ class AttentionCost(Widget):
         if predicted.explicit_extra_bytes > _LIMIT:
             return (f"Not measured: the stored form would need {predicted.explicit_extra_bytes / 2**30:.1f} GiB in float32; "
                     f"choose sizes that need at most 1 GiB.")
-        device = pick_device()
+        device = self._device()
         size = (self.batch, self.heads, self.h * self.w, self.width // self.heads)
         setup = (f"from dlnotes.attention import attention, explicit_attention\n"
                  f"q, k, v = (torch.randn{size}.to({str(device)!r}) for _ in range(3))\n"
@@ -129,6 +128,8 @@ class AttentionCost(Widget):
             found = [measure_peak(f"{name}(q, k, v)", setup, device=device.type) / 2**20
                      for name in ("explicit_attention", "attention")]
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise
             return f"Not measured: {error}"
         return (f"Measured on {device.type} in float32: stored {found[0]:,.0f} MiB (predicted "
                 f"{predicted.explicit_extra_bytes / 2**20:,.0f}), fused {found[1]:,.0f} MiB.")

@@ -114,7 +114,7 @@ const TALL = 130;
 const CYCLE = "e8e4dc 6fa3dd 20447f 1d1a2b 7d3f12 e0a05a e8e4dc"; // light at ±π, dark at 0, blue below, orange above
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Edge explorer",
+  const frame = kit.frame(el, { model, title: "Edge explorer",
     hint: "Point at a picture, or move the square with the arrow keys, to read the nine products. Then change the filter." });
   frame.root.classList.add("dln-edges");
   const clamp = (x, lo, hi) => Math.min(Math.max(x, lo), hi);

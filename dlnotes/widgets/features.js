@@ -61,7 +61,7 @@ const percent = (p) => `${p > 0 && p < 0.01 ? "< 1" : p < 1 && p > 0.99 ? "> 99"
 
 function render({ model, el: host }) {
   const el = kit.el, get = (name) => model.get(name);
-  const f = kit.frame(host, { title: "Feature maps", hint: "Choose a layer, then a map; point at a cell to read its value." });
+  const f = kit.frame(host, { model, title: "Feature maps", hint: "Choose a layer, then a map; point at a cell to read its value." });
   f.root.classList.add("dln-features");
   let saving, page = 0, theme = {}, width = 0, cache = new Map(), hover = null, alive = false;
   let layers = [], shown = [], offsets = [];
@@ -225,8 +225,7 @@ function render({ model, el: host }) {
   const cellAt = (x, y) => [clamp(Math.floor(y * at().h), 0, at().h - 1), clamp(Math.floor(x * at().w), 0, at().w - 1)];
   /** Map, row and column under a point of the grid. */
   function mapAt(x, y) {
-    const box = grid.getBoundingClientRect(), tall = sizeOfGrid * (at().h / at().w);
-    const px = (x * box.width) / sizeOfGrid, py = (y * box.height) / tall;
+    const tall = sizeOfGrid * (at().h / at().w), px = (x * grid.clientWidth) / sizeOfGrid, py = (y * grid.clientHeight) / tall;
     const k = page * PAGE + Math.floor(py) * columnsOfGrid + Math.floor(px);
     if (px >= columnsOfGrid || k >= at().c || k < 0) return null;
     return { channel: k, cell: cellAt(px % 1, py % 1) };

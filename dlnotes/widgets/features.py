@@ -23,7 +23,7 @@ from torch import nn
 from .. import plots
 from ..capture import record
 from ..device import pick_device
-from ._base import Widget
+from ._base import Widget, out_of_memory
 
 __all__ = ["FeatureMaps"]
 
@@ -143,6 +143,8 @@ class FeatureMaps(Widget):
             with torch.no_grad(), record(model, "*") as seen:
                 out = model(x if self._transform is None else self._transform(x))
         except RuntimeError as error:
+            if out_of_memory(error):
+                raise
             if not str(error).startswith("record: expected every module"):
                 raise ValueError(f"FeatureMaps: expected pictures that the model reads, got {tuple(pictures.shape)} and this "
                                  f"error: {str(error).splitlines()[0]}; check channels, size and transform") from error

@@ -143,7 +143,7 @@ const M = { left: 58, right: 12, top: 8, bottom: 40 }; // room for the axes, in 
 const HEIGHT = 250, FLOOR = -18, CEILING = 24;          // decades that are drawn
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Gradient flow",
+  const frame = kit.frame(el, { model, title: "Gradient flow",
     hint: "Blocks x ← λ·x + α·F(x). Set λ and watch the gradient on its way from the loss (right end) to the input (left "
       + "end). Drag on a plot to read a block; arrow keys move it, up and down change λ." });
   frame.root.classList.add("dln-gradients");

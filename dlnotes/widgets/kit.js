@@ -18,13 +18,17 @@ const kit = (() => {
   /**
    * The frame of a widget: title and hint, picture, controls, readout, code; always in this order.
    * Returns its parts and `say(text)`, which shows a readout at once and announces it to screen readers when it settles,
-   * and `code(text)`, which sets the PyTorch that reproduces the present state.
+   * and `code(text)`, which sets the PyTorch that reproduces the present state. What Python reports as wrong stands below.
    */
-  function frame(host, { title, hint }) {
+  function frame(host, { model, title, hint }) {
     const picture = el("div", { class: "dln-picture" });
     const controls = el("div", { class: "dln-controls" });
     const readout = el("div", { class: "dln-readout" });
     const announcer = el("div", { class: "dln-sr", "aria-live": "polite" });
+    const notice = el("div", { class: "dln-notice", role: "status" });
+    const notify = () => { notice.textContent = model.get("_notice") || ""; };
+    model.on("change:_notice", notify);
+    notify();
     const code = el("code", { class: "dln-code-text" });
     const copied = el("span", { class: "dln-sr", "aria-live": "polite" });
     const copy = el("button", { type: "button", class: "dln-button", text: "Copy" });
@@ -36,11 +40,13 @@ const kit = (() => {
     });
     const pre = el("pre", { class: "dln-pre", tabindex: "0", "aria-label": "PyTorch code" }, code);
     const details = el("details", { class: "dln-code" }, el("summary", { text: "Show me the PyTorch" }), pre, copy, copied);
-    const root = el("section", { class: "dln dln-widget", "aria-label": title, "data-lm-suppress-shortcuts": "true" },
+    const root = el("div", { class: "dln dln-widget", role: "region", "aria-label": title, "data-lm-suppress-shortcuts": "true" },
       el("div", { class: "dln-head" }, el("div", { class: "dln-title", text: title }), hint ? el("div", { class: "dln-hint", text: hint }) : null),
-      picture, controls, readout, announcer, details);
+      picture, controls, readout, announcer, notice, details);
     for (const event of ["keydown", "keyup", "keypress"]) root.addEventListener(event, (e) => e.stopPropagation());
-    host.replaceChildren(root);
+    const shell = el("div", { class: "dln dln-shell" }, root);
+    root.append(projector(shell, root)); // last, so that Tab reaches the picture first
+    host.replaceChildren(shell);
     let pending;
     return {
       root, picture, controls, readout,
@@ -51,6 +57,105 @@ const kit = (() => {
       },
       code(text) { if (code.textContent !== text) code.textContent = text; },
     };
+  }
+
+  const TYPES = [1, 1.12, 1.25, 1.4, 1.6, 1.8], LAYOUTS = { side: 0.9, wide: 0.93, half: 0.86, stack: 0.85 }; // how good each is
+  const frames = (n) => new Promise((done) => { const next = () => (n-- ? requestAnimationFrame(next) : done()); next(); });
+
+  /**
+   * Projector mode: the widget fills the screen (the frame, where that is not allowed) in large type and high contrast. The key f
+   * and a button turn it on and off, Escape off. Of a few layouts and sizes of type, the largest that fits is taken; the rest is scaled.
+   */
+  function projector(shell, root) {
+    let on = false, turn = 0, due;
+    const button = el("button", { type: "button", class: "dln-full", "aria-label": "Full screen", "aria-pressed": "false", "aria-keyshortcuts": "f",
+      title: "Full screen (f)", on: { click: toggle } }, el("span", { "aria-hidden": "true" }));
+
+    function toggle() { if (on) leave(); else enter(); }
+    async function enter() {
+      on = true;
+      button.setAttribute("aria-pressed", "true");
+      contrast();
+      try { if (document.fullscreenEnabled) await shell.requestFullscreen(); } catch { /* not allowed here: fill the frame */ }
+      if (on && document.fullscreenElement !== shell && shell.showPopover) { // above everything, whatever surrounds it
+        shell.popover = "manual";
+        shell.showPopover();
+      }
+      arrange();
+    }
+    function leave() {
+      on = false;
+      turn++;
+      if (document.fullscreenElement === shell) document.exitFullscreen();
+      shell.removeAttribute("popover");
+      for (const name of Object.keys(shell.dataset)) delete shell.dataset[name];
+      root.removeAttribute("style");
+      button.setAttribute("aria-pressed", "false");
+      contrast();
+    }
+    /** The tokens of high contrast, dark or light as the page is: what its paper is without them. */
+    function contrast() {
+      shell.className = "dln dln-shell";
+      if (on) {
+        const [r, g, b] = color(shell, "paper").match(/[0-9a-f]{2}/gi).map((pair) => parseInt(pair, 16));
+        shell.className += ` dln-projector dln-${r + g + b < 384 ? "dark" : "light"}`;
+      }
+      for (const change of themed) change();
+    }
+    function apply(layout, scale) {
+      shell.dataset.layout = layout;
+      shell.dataset.scale = scale;
+      root.style.width = `${shell.clientWidth / scale}px`;
+      root.style.transform = `scale(${scale})`;
+    }
+    /** Nothing is cut: all of it is on the screen, and no part of it has to be scrolled sideways. */
+    const fits = () => shell.scrollHeight <= shell.clientHeight && root.scrollWidth <= root.clientWidth + 1
+      && ![...root.querySelectorAll(":not(.dln-code *)")].some((node) => node.scrollWidth > node.clientWidth + 1 && getComputedStyle(node).overflowX === "auto");
+    async function arrange() {
+      const mine = ++turn, roomy = shell.clientWidth >= 700, base = Math.min(shell.clientWidth / 1280, shell.clientHeight / 720);
+      const scales = TYPES.map((size) => Math.max(1, size * base));
+      let best = [roomy ? "side" : "stack", scales[1], 0];
+      delete shell.dataset.settled;
+      root.style.opacity = "0";
+      for (const [layout, good] of Object.entries(LAYOUTS)) {
+        if (layout !== "stack" && !roomy) continue;
+        let low = 0, high = scales.length - 1; // a later layout has to be better than the best so far
+        while (low <= high && scales[low] * good <= best[2]) low++;
+        while (low <= high) {
+          const middle = best[2] ? low : (low + high) >> 1;
+          apply(layout, scales[middle]);
+          await frames(3); // sizes are seen, canvases drawn, heights known
+          if (mine !== turn) return;
+          if (fits()) {
+            best = [layout, scales[middle], scales[middle] * good];
+            low = middle + 1;
+          } else high = middle - 1;
+        }
+      }
+      apply(best[0], best[1]);
+      for (const change of themed) change();
+      await frames(3);
+      if (mine !== turn) return;
+      root.style.opacity = "";
+      shell.dataset.settled = best[2] ? "fits" : "long";
+    }
+    /** A control may have changed how much there is to show. */
+    function again(event) {
+      if (!on || !event.target.closest(".dln-controls, .dln-picture :is(button, select, input)")) return;
+      clearTimeout(due);
+      due = setTimeout(() => { if (on && shell.dataset.settled === "fits" && !fits()) arrange(); }, 200);
+    }
+    for (const event of ["change", "click"]) root.addEventListener(event, again);
+    root.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=range], [type=checkbox], [type=radio]), select, textarea")) return;
+      if (event.key === "f" || (on && event.key === "Escape")) { event.preventDefault(); toggle(); }
+    });
+    document.addEventListener("fullscreenchange", () => {
+      if (on && shell.popover !== "manual" && document.fullscreenElement !== shell) leave();
+    });
+    addEventListener("resize", () => { if (on) { clearTimeout(due); due = setTimeout(arrange, 100); } });
+    onTheme(() => { if (on) contrast(); }, false);
+    return button;
   }
 
   async function copyText(text, node) {
@@ -136,14 +241,16 @@ const kit = (() => {
     };
   }
 
-  /** Call `change` whenever the page's theme may have changed; returns a function that stops it. */
-  function onTheme(change) {
+  const themed = new Set();
+  /** Call `change` whenever the page's theme or the widget's contrast may have changed; returns a function that stops it. */
+  function onTheme(change, own = true) {
+    if (own) themed.add(change);
     const observer = new MutationObserver(change);
     observer.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme", "class"] });
     if (document.body) observer.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light"] });
     const media = matchMedia("(prefers-color-scheme: dark)");
     media.addEventListener("change", change);
-    return () => { observer.disconnect(); media.removeEventListener("change", change); };
+    return () => { themed.delete(change); observer.disconnect(); media.removeEventListener("change", change); };
   }
 
   /** The present value of a design token, for canvases: color(root, "reader"). */
@@ -182,7 +289,8 @@ const kit = (() => {
 
   /** Size a canvas for its box and the screen's pixel ratio; returns a context in CSS pixels. */
   function fit(canvas, width, height) {
-    const ratio = Math.min(devicePixelRatio || 1, 3);
+    const scale = canvas.closest("[data-scale]")?.dataset.scale || 1; // projector mode
+    const ratio = Math.min((devicePixelRatio || 1) * scale, 4);
     const w = Math.round(width * ratio), h = Math.round(height * ratio);
     if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
     canvas.style.height = `${height}px`;

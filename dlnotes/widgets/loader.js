@@ -109,7 +109,7 @@ const STEPS = { load: 0.5, transform: 0.5, jitter: 0.05, step: 1, handover: 0.5,
 const LEFT = 68, RIGHT = 8, ROW = 24, QUEUE = 46, AXIS = 34;
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Loader timeline",
+  const frame = kit.frame(el, { model, title: "Loader timeline",
     hint: "Left and right arrow keys, or a press on the picture, choose a batch; up and down change the number of workers." });
   frame.root.classList.add("dln-loader");
   const s = {}, limits = model.get("limits");

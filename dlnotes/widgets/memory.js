@@ -61,7 +61,7 @@ function python(s, blocks) {
 const gib = (kib) => `${(kib / GIB).toFixed(2)} GiB`;
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Memory planner",
+  const frame = kit.frame(el, { model, title: "Memory planner",
     hint: "One training step on a GPU, at its most crowded moment. Arrow keys on the picture: left and right change the batch, up and down the budget." });
   frame.root.classList.add("dln-memory");
   const NAMES = ["model", "size", "batch", "optimizer", "autocast", "checkpointing", "budget"];

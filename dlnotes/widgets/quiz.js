@@ -14,7 +14,7 @@ function score(questions, first) {
 
 function render({ model, el }) {
   const questions = model.get("questions"), count = questions.length;
-  const frame = kit.frame(el, { title: "Check yourself",
+  const frame = kit.frame(el, { model, title: "Check yourself",
     hint: "Choose an answer: each one says why. Left and right arrows go from question to question." });
   frame.root.classList.add("dln-quiz");
   frame.root.querySelector(".dln-code").remove();

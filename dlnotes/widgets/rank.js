@@ -85,7 +85,7 @@ const M = { left: 52, right: 12, top: 16, bottom: 38 };
 const TALL = 150; // height of a plot's frame
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Rank explorer",
+  const frame = kit.frame(el, { model, title: "Rank explorer",
     hint: "Drag on a curve to choose k. On the first picture, left and right arrows change k by 1, up and down by 10. "
       + "Point at a picture to read a pixel." });
   frame.root.classList.add("dln-rank");

@@ -72,7 +72,7 @@ function python(layers, weights) {
 const NAMES = ["kernel", "stride", "dilation", "padding"];
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Receptive field",
+  const frame = kit.frame(el, { model, title: "Receptive field",
     hint: "Move the output over the picture with a drag or the arrow keys. Change the layers below." });
   frame.root.classList.add("dln-receptive");
   const KEYS = ["layers", "weights", "row", "column"];

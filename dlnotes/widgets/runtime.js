@@ -38,7 +38,7 @@
       const script = document.createElement("script");
       script.src = `${base}${name}.js`;
       script.onload = resolve;
-      script.onerror = () => reject(new Error(`could not load ${script.src}`));
+      script.onerror = () => reject(Object.assign(new Error(`could not load ${script.src}`), { reason: "lost" }));
       document.head.append(script);
     });
   }
@@ -66,8 +66,10 @@
       await dlnotes.modules[name].render({ model, el: host });
       host.dataset.ready = name;
     } catch (error) {
-      host.textContent = "This widget could not start in this browser. The picture of it is in the notebook.";
-      console.error(error);
+      const reason = error.reason || (dlnotes.modules[name] && window.ResizeObserver && [].findLast ? "broken" : "old");
+      host.remove();
+      dlnotes.still?.(view, reason);
+      if (reason === "broken") console.error(error);
     }
     await new Promise((next) => setTimeout(next)); // let the page breathe between two widgets
   }

@@ -80,7 +80,7 @@ function python(scores, d, divisor) {
 }
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Scaling lab",
+  const frame = kit.frame(el, { model, title: "Scaling lab",
     hint: "Widen the head and watch the weights of one query. Arrow keys on the bars choose a key; on the curves, a width." });
   frame.root.classList.add("dln-scaling");
   const s = Object.fromEntries(["width", "divisor", "seed", "key"].map((name) => [name, model.get(name)]));
@@ -149,7 +149,7 @@ function render({ model, el }) {
       curves[name].forEach((m, p) => (p ? g.lineTo(x(p), y(m.jacobian)) : g.moveTo(x(p), y(m.jacobian))));
       g.stroke();
       g.setLineDash([]);
-      const at = { one: 4, root: 6, width: 2 }[name], below = name === "one" ? -10 : name === "width" ? 16 : -8;
+      const at = { one: 4, root: 6, width: w < 340 ? 0 : 2 }[name], below = name === "one" ? -10 : name === "width" ? 16 : -8;
       g.fillStyle = kit.color(frame.root, chosen ? "network" : "muted");
       g.textAlign = "left";
       g.fillText({ one: "as they are", root: "÷ √d", width: "÷ d" }[name], Math.min(x(at), w - 76), y(curves[name][at].jacobian) + below);

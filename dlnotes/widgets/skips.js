@@ -56,7 +56,7 @@ const HIT = [214, 220, 228], MISS = [11, 95, 192], EXTRA = [240, 148, 60], WRONG
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Skip connections",
+  const frame = kit.frame(el, { model, title: "Skip connections",
     hint: "Switch skips off: zeros take the place of the fine map, the trained network stays as it is. "
       + "Point at a pixel, or use the arrow keys." });
   frame.root.classList.add("dln-skips");

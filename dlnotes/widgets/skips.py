@@ -19,7 +19,6 @@ from matplotlib.colors import ListedColormap
 from torch import nn
 
 from .. import plots
-from ..device import pick_device
 from ._base import Widget
 
 __all__ = ["SkipConnections", "cut_skips"]
@@ -172,7 +171,7 @@ class SkipConnections(Widget):
         if not (isinstance(message, dict) and message.get("type") == "picture" and self.more):
             return
         index = (max(self.indices) + 1) % _SIZE
-        device = pick_device()
+        device = self._device()
         try:
             self._runs[self.picture] = _run(self._model.to(device), *_held_out(index))
         finally:

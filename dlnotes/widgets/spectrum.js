@@ -115,7 +115,7 @@ const M = { left: 48, right: 10, top: 8, bottom: 22 }; // room for the axes, in 
 const CUT = 104; // height of a curve's plot
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Spectrum explorer",
+  const frame = kit.frame(el, { model, title: "Spectrum explorer",
     hint: "Drag on the spectrum to set the filter’s radius; press on the picture to choose the row of the profile. "
       + "Arrow keys do both." });
   frame.root.classList.add("dln-spectrum");

@@ -78,7 +78,7 @@ function readShape(shapeText, namesText) {
 
 function render({ model, el }) {
   const { el: h } = kit;
-  const f = kit.frame(el, {
+  const f = kit.frame(el, { model,
     title: model.get("title") || "Follow every element",
     hint: "Touch a number: it lights up in every tensor and in memory. Point at an axis to walk along it. Edit any step.",
   });

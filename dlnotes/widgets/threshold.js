@@ -7,7 +7,7 @@ const words = (hex) => (255 << 24) | (parseInt(hex.slice(5, 7), 16) << 16) | (pa
 const clamp = (x, lo, hi) => Math.min(Math.max(x, lo), hi);
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Threshold explorer",
+  const frame = kit.frame(el, { model, title: "Threshold explorer",
     hint: "Drag on the histogram or along a curve to move the threshold; arrow keys do it too. Point at the picture to read a pixel." });
   frame.root.classList.add("dln-threshold");
   const KEYS = ["scene", "level", "view"];

@@ -17,6 +17,7 @@ import traitlets
 from PIL import Image
 
 from .. import plots
+from ..device import pick_device
 from ..metrics import ConfusionMatrix, RegionDetection, area_under_roc, average_precision, pr_curve, roc_curve
 from ._base import Widget
 
@@ -29,19 +30,18 @@ _COLOURS = {"hit": "#f0d442", "alarm": "#d55e00", "miss": "#3f9fe8"}     # also 
 
 
 @cache
-def _network():
-    from ..device import pick_device
+def _network(device: torch.device):
     from ..models.pretrained import load_pretrained
 
-    device = pick_device()
-    return load_pretrained("unet_digits").to(device), device
+    return load_pretrained("unet_digits").to(device)
 
 
-def digit_scene(index: int) -> dict[str, Any]:
+def digit_scene(index: int, device: torch.device | None = None) -> dict[str, Any]:
     """A held-out digit on a texture, and the probability of ink that the shipped U-Net gives every pixel.
 
     Args:
         index: of the picture in ``TexturedDigits("held-out")``.
+        device: to compute on; default :func:`dlnotes.device.pick_device`'s choice.
 
     Returns:
         ``"name"``, ``"image"``, ``"score"`` and ``"mask"`` (64, 64) tensors, and ``"source"``, the code that makes them.
@@ -49,7 +49,8 @@ def digit_scene(index: int) -> dict[str, Any]:
     from ..data import TexturedDigits
 
     item = TexturedDigits("held-out")[index]
-    network, device = _network()
+    device = pick_device() if device is None else device
+    network = _network(device)
     with torch.no_grad():
         score = 1 - network(item["image"][None].to(device)).softmax(1)[0, 0].cpu()          # h w
     source = "\n".join([
@@ -198,7 +199,7 @@ class ThresholdExplorer(Widget):
         index = message.get("index")
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < self.offers:
             return
-        about, raw = _scene(digit_scene(index), 0)
+        about, raw = _scene(digit_scene(index, self._device()), 0)
         first = 3 * self.scenes[0]["h"] * self.scenes[0]["w"]
         with self.hold_sync():
             self.scenes, self.data = [about, *self.scenes[1:]], raw + self.data[first:]

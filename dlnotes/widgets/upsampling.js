@@ -113,7 +113,7 @@ const KEYS = { mode: "mode", alignCorners: "align_corners", ask: "ask", size: "s
 const LARGEST = 48, PAD = 1; // a rim around the plots, so that outlines are not cut
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Upsampling",
+  const frame = kit.frame(el, { model, title: "Upsampling",
     hint: "Point at an output pixel, or move with the arrow keys: the source pixels that make it are outlined, with their weights. "
       + "Choose a source pixel and change its value." });
   frame.root.classList.add("dln-upsampling");

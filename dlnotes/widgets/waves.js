@@ -66,7 +66,7 @@ function python(dims, waves, source) {
 const M = { left: 44, right: 10, top: 6, bottom: 38 };
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Wave builder",
+  const frame = kit.frame(el, { model, title: "Wave builder",
     hint: "Add waves until the sum matches the target. Drag on the plots, use the sliders, or press the arrow keys; “Ask the target” sets the best amplitude and phase." });
   frame.root.classList.add("dln-waves");
   const clamp = (x, lo, hi) => Math.min(Math.max(x, lo), hi);

@@ -64,7 +64,7 @@ function python([h, w], m, s, query, key) {
 // ---- The widget.
 
 function render({ model, el }) {
-  const frame = kit.frame(el, { title: "Window attention",
+  const frame = kit.frame(el, { model, title: "Window attention",
     hint: "Choose the token that asks on the left, the one that answers on the right: press, drag or arrow keys. "
       + "Then walk through the steps." });
   frame.root.classList.add("dln-windows");

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from axe_core_python.sync_playwright import Axe
 
-from dlnotes._torchvision import torchvision  # noqa: F401  (before its parts)
+from dlnotes.libraries import torchvision  # noqa: F401  (before its parts)
 from dlnotes.widgets.augmentation import MODES, AugmentationExplorer, affine, move
 
 pytestmark = pytest.mark.browser

@@ -69,6 +69,56 @@ def test_arrow_keys_stay_in_the_widget(browser, lab):
     page.context.close()
 
 
+FULL = """import torch
+from dlnotes.widgets import AttentionExplorer, attention
+w = AttentionExplorer()
+errors = [torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), KeyError("no such layer")]
+look = attention._look
+def on_a_full_gpu(*arguments):
+    if errors:
+        raise errors.pop()      # the last comes first
+    return look(*arguments)
+attention._look = on_a_full_gpu
+w"""
+
+
+def test_an_update_that_runs_out_of_cuda_memory_goes_on_with_the_cpu_and_says_so(browser, lab):
+    lab.write("full.ipynb", FULL)
+    page = lab.open(browser, "full.ipynb")
+    lab.run_all(page)
+    widget = page.locator(".dln-widget")
+    another, said = widget.locator(".dln-live button").first, widget.locator(".dln-notice[role=status]")
+    another.wait_for(timeout=60_000)
+    assert said.inner_text() == ""
+    before = widget.locator("canvas").first.evaluate("canvas => canvas.toDataURL()")
+    for sentence in ("Python could not do this. KeyError: 'no such layer'", "CUDA ran out of memory. This was computed on the CPU instead"):
+        another.click()
+        said.get_by_text(sentence).wait_for(timeout=30_000)
+    page.wait_for_function("(old) => document.querySelector('.dln-widget canvas').toDataURL() !== old", arg=before, timeout=30_000)
+    another.click()
+    page.wait_for_function("document.querySelector('.dln-widget [role=status]').textContent === ''", timeout=30_000)
+    page.context.close()
+
+
+def test_the_projector_key_fills_the_screen_and_stays_in_the_widget(browser, lab):
+    lab.write("projector.ipynb", CELLS["spectrum"], "1 + 1")
+    page = lab.open(browser, "projector.ipynb")
+    lab.run_all(page)
+    picture = page.locator(".dln-picture [tabindex='0']").first
+    picture.wait_for(timeout=60_000)
+    cells = page.locator(".jp-Cell").count()
+    picture.focus()
+    page.keyboard.press("f")
+    page.locator(".dln-shell[data-settled]").wait_for(state="attached")
+    assert page.evaluate("document.fullscreenElement.className").startswith("dln dln-shell dln-projector")
+    for key in ("ArrowDown", "f"):
+        page.keyboard.press(key)
+    page.locator(".dln-shell[data-settled]").wait_for(state="detached")
+    assert page.evaluate("document.fullscreenElement") is None
+    assert page.locator(".jp-Cell").count() == cells and page.locator(".jp-DocumentSearch-overlay, .jp-Dialog").count() == 0
+    page.context.close()
+
+
 def test_a_trusted_executed_notebook_shows_its_widgets_unrun(browser, lab):
     lab.write("executed.ipynb", *CELLS.values())
     path = lab.folder / "executed.ipynb"

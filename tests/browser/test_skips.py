@@ -70,8 +70,7 @@ def test_switches_and_buttons_cut_and_restore(widget, widget_page):
     page.keyboard.press("Space")
     wait_for(page, "cut: 32×32;")
     page.get_by_role("radio", name="held-out picture 11").check()
-    wait_for(page, "true")
-    assert "size=2000)[11]" in page.locator(".dln-code-text").text_content()
+    page.wait_for_function("() => document.querySelector('.dln-code-text').textContent.includes('size=2000)[11]')")
 
 
 def test_pointing_and_arrow_keys_read_a_pixel(widget, widget_page):

@@ -1,7 +1,6 @@
 """Plausible wrong answers of chapter 10, each with words that its hint must contain."""
 
 import argparse
-import fnmatch
 
 
 def _which(name, path, files, order=lambda folders: folders, last=False):
@@ -26,22 +25,6 @@ def _first(raw, *names, **how):
             return raw.decode(name, **how)
         except UnicodeDecodeError:
             pass
-
-
-def _ssh(text, host, *, overwrite=False, lower=True, everyone=True):
-    found, active = {}, True
-    for line in text.splitlines():
-        line = line.split("#")[0].strip()
-        if not line:
-            continue
-        key, value = line.split(None, 1)
-        if key == "Host":
-            active = fnmatch.fnmatch(host, value) if everyone else host == value
-        elif active:
-            key = key.lower() if lower else key
-            if overwrite or key not in found:
-                found[key] = value
-    return found
 
 
 def _lint(text, *, comment=True, whole=True, normal=True, start=1):
@@ -77,6 +60,4 @@ NEAR_MISSES = {
                          (lambda c, built: any(b.startswith("sm") and _number(b) // 10 == c[0] and _number(b) % 10 <= c[1] for b in built), "PTX")],
     "platforms.lint": [(lambda t: _lint(t, comment=False, whole=False), "comment"), (lambda t: _lint(t, whole=False), "whole names"),
                        (lambda t: _lint(t, normal=False), "lower case"), (lambda t: _lint(t, start=0), "from 1")],
-    "platforms.ssh": [(lambda t, h: _ssh(t, h, overwrite=True), "does not overwrite"), (lambda t, h: _ssh(t, h, lower=False), "lower case"),
-                      (lambda t, h: _ssh(t, h, everyone=False), "every host")],
 }
