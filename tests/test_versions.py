@@ -34,13 +34,15 @@ torch.int1 torch.int2 torch.int4 torch.float4_e2m1fn_x2 torch.float8_e8m0fnu tor
 torch.stft(align_to_window) torch.compile(name) torch.compile(dynamic_shapes) torch.compile(recompile_limit)
 torch.compiler.set_stance torch.compiler.is_exporting torch.compiler.save_cache_artifacts torch.compiler.load_cache_artifacts
 torch.compiler.nested_compile_region torch.compiler.disable(reason) torch.compiler.set_default_backend
-torch.autograd.graph.queue_callback torch.autograd.graph.node_creation_hook torch.cuda.MemPool torch.cuda.use_mem_pool torch.cuda.GreenContext
+torch.autograd.graph.queue_callback torch.autograd.graph.node_creation_hook
+torch.cuda.MemPool torch.cuda.use_mem_pool torch.cuda.GreenContext
 torch.cuda.is_tf32_supported torch.cuda.device_memory_used torch.cuda.host_memory_stats torch.cuda.get_per_process_memory_fraction
 torch.cuda.Event(external) torch.cuda.CUDAGraph(keep_graph) torch.cuda.memory_snapshot(include_traces)
 torch.backends.cuda.is_flash_attention_available torch.backends.cuda.can_use_cudnn_attention torch.backends.mps.get_name
 torch.distributed.fsdp.fully_shard torch.distributed.tensor.DTensor torch.export.default_decompositions torch.export.draft_export
 torch.func.rearrange torch.func.debug_unwrap torch.library.infer_schema torch.library.register_autocast torch.library.register_vmap
-torch.library.triton_op torch.library.wrap_triton torch.library.get_kernel torch.linalg.polar torch.linalg.matrix_sqrth torch.mps.is_available
+torch.library.triton_op torch.library.wrap_triton torch.library.get_kernel
+torch.linalg.polar torch.linalg.matrix_sqrth torch.mps.is_available
 torch.nn.Buffer torch.nn.LinearCrossEntropyLoss torch.nn.Module.set_submodule torch.nn.GroupNorm(bias) torch.nn.BatchNorm1d(bias)
 torch.nn.BatchNorm2d(bias) torch.nn.BatchNorm3d(bias) torch.nn.SyncBatchNorm(bias) torch.nn.InstanceNorm2d(bias)
 torch.nn.attention.flex_attention torch.nn.attention.activate_flash_attention_impl torch.nn.attention.sdpa_kernel(set_priority)
@@ -64,7 +66,9 @@ def uses(tree: ast.AST) -> Iterator[str]:
             excused |= {id(inner) for line in node.body for inner in ast.walk(line) if isinstance(inner, (ast.Import, ast.ImportFrom))}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.asname or alias.name.split(".")[0]: alias.name if alias.asname else alias.name.split(".")[0] for alias in node.names}
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                names[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
 
@@ -88,8 +92,9 @@ def too_new(source: str) -> set[str]:
     """Names of ``NEWER`` that a source uses without asking first; ``SyntaxError`` where 3.10 cannot read it."""
     tree = ast.parse(source, feature_version=(3, 10))
     for node in ast.walk(tree):           # the parser takes x[*a] for 3.10 too, and 3.10 itself does not
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and any(isinstance(e, ast.Starred) for e in node.slice.elts):
-            if not ast.get_source_segment(source, node.slice).startswith("("):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple):
+            starred = any(isinstance(element, ast.Starred) for element in node.slice.elts)
+            if starred and not ast.get_source_segment(source, node.slice).startswith("("):
                 raise SyntaxError(f"line {node.lineno}: a star inside [] needs Python 3.11; write x[(*a, b)]")
     return {newer for use in uses(tree) for newer in (use, *prefixes(use)) if newer in NEWER}
 
@@ -152,3 +157,42 @@ def test_grammar_that_is_too_new_is_refused(source):
 ])
 def test_what_asks_first_or_only_looks_alike_is_left_alone(source):
     assert too_new(source) == set()
+
+
+# ---------------------------------------------------------------- make versions
+
+@pytest.mark.parametrize("printed, reason", [
+    ("ERROR: Could not find a version (from versions: 2.5.0)\nERROR: No matching distribution found for torch==2.4",
+     "no wheel for torch 2.4"),
+    ("ERROR: No matching distribution found for torchvision>=0.19\n", "no wheel for torchvision 0.19"),
+    ("ERROR: Cannot install numpy==1.24 and timm because these package versions have conflicting dependencies.\n[notice] new pip",
+     "no versions fit together: numpy==1.24 and timm"),
+    ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "the disk is full"),
+    ("", "it stopped without a word"),
+])
+def test_the_table_says_why_a_pair_could_not_be_tried(printed, reason):
+    assert run_versions.why(printed) == reason
+
+
+def test_an_interpreter_that_is_not_there_is_a_row_and_no_crash():
+    row = run_versions.attempt("python3.99", "oldest")
+    assert row["result"] == "not tried: python3.99: no such file or directory" and "| python3.99 | oldest |" in run_versions.markdown([row])
+
+
+def test_only_the_oldest_pair_gets_the_oldest_of_everything():
+    oldest, words = run_versions.requirements("3.10", "oldest")
+    assert words == "oldest accepted" and {f"{name}=={least}" for name, least in run_versions.LEAST.items()} < set(oldest)
+    for python, torch, first in (("3.13", "oldest", "torch==2.4"), ("3.10", "pinned", f"torch=={run_versions.PINNED}"),
+                                 ("3.10", "newest", "torch")):
+        wanted, words = run_versions.requirements(python, torch)
+        assert words == "newest" and wanted[0] == first and f"numpy>={run_versions.LEAST['numpy']}" in wanted
+
+
+def test_every_lower_bound_of_pyproject_was_tried_and_both_ends_passed():
+    """Whoever changes a bound runs `make versions STORE=1` again."""
+    rows = json.loads((ROOT / "benchmarks/versions.json").read_text(encoding="utf-8"))["rows"]
+    passed = {(row["Python"].rpartition(".")[0], row["pair"].rpartition("-")[2]) for row in rows if row["result"] == "passed"}
+    assert {("3.10", "oldest"), ("3.13", "pinned"), ("3.13", "newest")} <= passed
+    assert all(row["result"] == "passed" or "no wheel for" in row["result"] for row in rows)
+    assert [row["bounds"] for row in rows if "bounds" in row] == [run_versions.LEAST]
+    assert run_versions.markdown(rows) in (ROOT / "benchmarks/versions.md").read_text(encoding="utf-8")
