@@ -11,6 +11,7 @@ help:
 	@echo "make pdf      print the book to one PDF (_build/dlnotes-<version>.pdf)"
 	@echo "make bundle   pack site, PDF, notebooks, wheels and weights for a place without the internet (one zip)"
 	@echo "make bench    print the benchmarks"
+	@echo "make versions run the unit tests under other Pythons and torches: PYTHONS=\"python3.10 python3.13\" TORCHES=\"oldest pinned newest\""
 	@echo "make outputs  execute the notebooks and store the outputs that the tests compare"
 	@echo "make chapter NAME=11_detection  begin a chapter that passes every test"
 	@echo "make clean    remove what was built (the environment stays; remove .venv to start afresh)"
@@ -44,6 +45,9 @@ bundle: pdf
 bench: setup
 	@$(RUN) tools/run_benchmarks.py
 
+versions:
+	@$(PYTHON) tools/run_versions.py
+
 outputs: setup
 	@$(RUN) tools/outputs.py
 
@@ -53,4 +57,4 @@ chapter: setup
 clean:
 	@rm -rf _build
 
-.PHONY: help setup book test lab serve slides pdf bundle bench outputs chapter clean
+.PHONY: help setup book test lab serve slides pdf bundle bench versions outputs chapter clean

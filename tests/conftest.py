@@ -7,9 +7,13 @@ import shutil
 import threading
 from urllib.parse import urlparse
 
+import hypothesis
 import pytest
 import torch
 from site_pages import SITE
+
+hypothesis.settings.register_profile("untimed", deadline=None)          # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -90,9 +90,9 @@ def test_the_bca_interval_is_scipys():
     x = np.random.default_rng(3).exponential(size=25)                           # skewed: here BCa differs from percentiles
     ours = bootstrap_interval(x, 0.9, resamples=40_000)
     theirs = scipy.stats.bootstrap((x,), np.mean, confidence_level=0.9, n_resamples=40_000, method="BCa",
-                                   rng=np.random.default_rng(1)).confidence_interval
+                                   random_state=np.random.default_rng(1)).confidence_interval
     plain = scipy.stats.bootstrap((x,), np.mean, confidence_level=0.9, n_resamples=40_000, method="percentile",
-                                  rng=np.random.default_rng(1)).confidence_interval
+                                  random_state=np.random.default_rng(1)).confidence_interval
     assert (ours.low, ours.high) == pytest.approx(theirs, rel=0.01) and abs(ours.high - plain.high) > 0.02
     assert bootstrap_interval([2.0, 2.0, 2.0]).low == 2.0
 

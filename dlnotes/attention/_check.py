@@ -27,7 +27,9 @@ def check_count(function: str, **values: int) -> None:
 
 def check_qkv(function: str, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor | None = None) -> None:
     """Queries (..., n, d), keys (..., m, d), values (..., m, e): same dtype and device, leading axes that broadcast."""
-    named = {"q": q, "k": k} | ({} if v is None else {"v": v})
+    named = {"q": q, "k": k}
+    if v is not None:
+        named["v"] = v
     for name, x in named.items():
         if not isinstance(x, torch.Tensor):
             raise TypeError(f"{function}: expected {name} to be a tensor, got {type(x).__name__}; "

@@ -104,7 +104,7 @@ class DNANet(nn.Module):
                     seen = torch.cat(parts, dim=1)                          # b c h/2^i w/2^i
                 grid[i].append(self.nodes[f"{i}_{j}"](seen))                # b width·2^i h/2^i w/2^i
 
-        ends = [resize(conv(row[-1]), 2**i) for i, (conv, row) in enumerate(zip(self.narrow, grid[1:]), start=1)]
+        ends = [resize(conv(row[-1]), 2**i) for i, (conv, row) in enumerate(zip(self.narrow, grid[1:]), 1)]
         fused = self.fuse(torch.cat([*reversed(ends), grid[0][-1]], dim=1))                 # b width h w
         logits = self.head(fused)                                           # b classes h w
         if not self.deep_supervision:

@@ -64,7 +64,7 @@ class SAFM(nn.Module):
         h, w = x.shape[2:]
         first, *others = x.chunk(self.levels, dim=1)                                    # each b c/levels h w
         seen = [self.depthwise[0](first)]
-        for i, part in enumerate(others, start=1):
+        for i, part in enumerate(others, 1):
             small = F.adaptive_max_pool2d(part, (h // 2**i, w // 2**i))                 # b c/levels h/2ⁱ w/2ⁱ
             seen.append(F.interpolate(self.depthwise[i](small), size=(h, w), mode="nearest"))       # b c/levels h w
         return self.gate(self.mix(torch.cat(seen, dim=1))) * x                          # b c h w

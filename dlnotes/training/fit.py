@@ -142,7 +142,7 @@ def fit(model: nn.Module, train: Dataset | DataLoader, *, loss: Callable, epochs
     >>> line = nn.Linear(1, 1)
     >>> result = fit(line, TensorDataset(x, 3 * x + 1), loss=nn.functional.mse_loss, epochs=50, lr=0.2, schedule="cosine",
     ...              device="cpu", progress=False)
-    >>> result.history[-1]["loss"] < 1e-3, line.weight.item() > 2.9
+    >>> result.history[-1]["loss"] < 2e-3, line.weight.item() > 2.9
     (True, True)
     """
     if not isinstance(model, nn.Module):
