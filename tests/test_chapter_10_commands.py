@@ -116,7 +116,7 @@ TABLE = {
     "setsid": Accepts("cfw", words=(1, 99), mixed=False),
     "ss": Accepts("ltnuap", words=(0, 9)),
     "apt-get": Accepts("yq", sub={"install": Accepts("yq", ("no-install-recommends",), (1, 99)), "update": Accepts("q", words=(0, 0))}),
-    "git": Accepts(mixed=False, sub={"clone": Accepts("b:", ("depth=",), (0, 2))}),
+    "git": Accepts(mixed=False, sub={"clone": Accepts("b:", ("depth=",), (0, 2)), "remote": Accepts("v", words=(0, 0))}),
     "conda": Accepts(mixed=False, sub={
         "create": Accepts("n:p:yc:", ("name=", "prefix=", "offline"), (0, 99)),
         "install": Accepts("n:yc:", ("offline",), (1, 99)),
@@ -353,6 +353,8 @@ def test_the_ssh_config_has_known_keywords_with_values_of_their_kind(tmp_path):
         said = subprocess.run(["ssh", "-G", "-F", tmp_path / "config", "gpu"], capture_output=True, text=True)
         lines = said.stdout.splitlines()
         assert {"port 34567", "user root", "identitiesonly yes", "localforward 18890 [127.0.0.1]:8890"} <= set(lines), said.stderr
+        other = subprocess.run(["ssh", "-G", "-F", tmp_path / "config", "me@example.org"], capture_output=True, text=True).stdout
+        assert "user me" in other and "identitiesonly no" in other and "id_ecdsa" in other    # no other machine loses its keys
         (tmp_path / "config").write_text(text + "Prot 22\n")
         assert subprocess.run(["ssh", "-G", "-F", tmp_path / "config", "gpu"], capture_output=True).returncode
 
@@ -449,6 +451,49 @@ def test_the_night_line_stops_after_a_crash_and_keeps_the_message(home, tmp_path
     assert re.search(r"(?s)epoch 1.*out of memory", (tmp_path / "far/unet-1.log").read_text())
 
 
+def typed(tmp_path, first, then=b"exit\n", wait=None):
+    """Type into an interactive bash with a history of its own; the second text once the file `wait` is there."""
+    (tmp_path / "history").write_text("export TOKEN=1\n")
+    environ = {**os.environ, "HISTFILE": str(tmp_path / "history"), "TERM": "dumb"}
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environ)
+    os.write(terminal, first)
+    end = time.monotonic() + 20
+    while wait and not (tmp_path / wait).exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    os.write(terminal, then)
+    if then != b"exit\n":
+        os.write(terminal, b"exit\n")
+    try:
+        while os.read(terminal, 65536):                                             # until bash has ended
+            pass
+    except OSError:
+        pass
+    os.close(terminal)
+    os.waitpid(child, 0)
+
+
+def test_ctrl_c_drops_the_rest_of_the_night_line_and_a_kill_does_not(tmp_path):
+    (tmp_path / "train.py").write_text("import os, pathlib, sys, time\npathlib.Path('pid').write_text(str(os.getpid()))\n"
+                                       "if sys.argv[1:] == ['dies']:\n    os.kill(os.getpid(), 9)\ntime.sleep(20)\n")
+    line = block("; shutdown").strip().replace("python -u", f"{sys.executable} -u").replace("/root/autodl-tmp/", "")
+    line = line.replace("; shutdown", "; touch stopped")
+    typed(tmp_path, f"{line}\n".encode(), then=b"\x03", wait="pid")
+    assert not (tmp_path / "stopped").exists()
+    typed(tmp_path, f"{line.replace('--name unet-1', 'dies')}\n".encode())
+    assert (tmp_path / "stopped").exists()
+
+
+def test_bash_writes_a_deleted_history_again_unless_it_is_told_not_to(tmp_path):
+    assert "`unset HISTFILE`" in "".join(prose("10c_remote"))
+    typed(tmp_path, b"rm history\n")
+    assert (tmp_path / "history").exists()
+    typed(tmp_path, b"unset HISTFILE\nrm history\n")
+    assert not (tmp_path / "history").exists()
+
+
 def test_the_list_of_versions_holds_versions_only():
     line = next(line for line in block("pip list --format=freeze").splitlines() if "pip list" in line)
     words = commands(line)[0]
@@ -522,8 +567,8 @@ def start(words, folder):
 
 def test_the_two_servers_answer_on_the_loopback_address_and_nowhere_else(tmp_path):
     lab, board = (commands(line)[0] for line in block("tensorboard --logdir").splitlines())
-    ports = {"8890": free_port(), "6006": free_port()}
-    lab, board = ([re.sub(r"8890|6006", lambda m: str(ports[m[0]]), word).replace("/root/autodl-tmp", str(tmp_path)) for word in words]
+    ports = {"8890": free_port(), "6016": free_port()}
+    lab, board = ([re.sub(r"8890|6016", lambda m: str(ports[m[0]]), word).replace("/root/autodl-tmp", str(tmp_path)) for word in words]
                   for words in (lab, board))
     running = [start(lab, tmp_path), start(board, tmp_path)]
     try:

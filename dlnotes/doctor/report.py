@@ -107,8 +107,8 @@ STYLE = """
   white-space: normal; }
 .dln-doctor td:nth-child(1) { width: 5.2em; } .dln-doctor td:nth-child(2) { width: 8em;
   font-weight: 600; }
-.dln-doctor b { display: inline-block; min-width: 4.6em; text-align: center; border-radius: 4px; padding: 1px 6px; font-size: 12px;
-  font-weight: 600; }
+.dln-doctor b { display: inline-block; min-width: 4.6em; white-space: nowrap; text-align: center; border-radius: 4px; padding: 1px 6px;
+  font-size: 12px; font-weight: 600; }
 .dln-doctor .error { background: #8f4300; color: #fff; } .dln-doctor .warning { background: #fbe3c9; color: #6b3300; }
 .dln-doctor .note { background: #dbe9fb; color: #0b4a96; } .dln-doctor .good { background: #e4e8ed; color: #3c4553; }
 .dln-doctor .cure { margin-top: 4px; }
