@@ -5,7 +5,6 @@ import copy
 import gc
 import html
 import os
-import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -192,12 +191,11 @@ class Widget(anywidget.AnyWidget):
         target = Path(path)
         if target.exists() and not overwrite:
             raise FileExistsError(f"to_html: expected a path that does not exist yet, got {target}; pass overwrite=True to replace it")
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
+        partial = target.with_name(f"{target.name}.{os.getpid()}.part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(document)
-            os.replace(temporary, target)
+            partial.write_text(document, encoding="utf-8")
+            os.replace(partial, target)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
         return str(target)
