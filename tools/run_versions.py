@@ -29,8 +29,8 @@ PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")        # read by
 LEAST = dict(re.findall(r'(?m)^    "([\w-]+)>=([\d.]+)"', PROJECT))
 OLDEST_PYTHON = re.search(r'requires-python = ">=([\d.]+)', PROJECT).group(1)
 PINNED = re.search(r'"torch==([\d.]+)"', PROJECT).group(1)
-FOR_TESTS = ["hypothesis", "jupyter-client", "ipykernel", "nbformat", "pytest", "pytest-xdist", "scikit-learn", "setuptools>=68",
-             "timm", "torchvision>=0.19", "wheel"]
+FOR_TESTS = ["hypothesis", "jupyterlab", "nbval", "pytest", "pytest-xdist", "scikit-learn", "setuptools>=68", "timm",
+             "torchvision>=0.19", "wheel"]
 """What the unit tests need beyond the package. An older torchvision asks for no torch of its own, so pip would take it."""
 
 PYTEST = ["-m", "pytest", "tests", "dlnotes", "--doctest-modules", "-m", "not browser", "--ignore", "tests/browser", "-n", "2",
