@@ -93,7 +93,7 @@ def line(answer):
     for code in (0, 1):
         with tempfile.TemporaryDirectory() as folder:
             train = f"sh -c 'echo loss; sleep 0.15; echo ending >&2; exit {code}'"
-            filled = text.replace("TRAIN", train).replace("STOP", "cp run.log at_stop")
+            filled = text.replace("TRAIN", train).replace("STOP", "{ cp run.log at_stop || : > at_stop; }")
             ran = subprocess.run(["sh", "-c", filled + "\nwait"], cwd=folder, capture_output=True, text=True, timeout=20)
             log, stopped = Path(folder, "run.log"), Path(folder, "at_stop")
             if not log.exists():
