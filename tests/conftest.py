@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 
 import hypothesis
 import pytest
+import setuptools  # noqa: F401  before a test imports pip, after which setuptools refuses to load (Python 3.11 and older)
 import torch
 from site_pages import SITE
 
