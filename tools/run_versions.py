@@ -8,8 +8,8 @@ own in ``_build/versions``: three to six GB each where pip brings a torch for CU
 ``PIP_EXTRA_INDEX_URL`` can name PyTorch's index of CPU builds. The oldest Python with the oldest torch also gets the oldest
 version of every other dependency that pyproject.toml accepts, so that each lower bound is tried; other pairs get the newest.
 A pair without wheels is not a failure, and the table says what is missing. ``STORE=1`` puts the rows into
-``benchmarks/versions.md`` and ``.json``, in place of older rows for the same pairs. Left out: tests in a browser, and the one that
-compares the environment with the pins.
+``benchmarks/versions.md`` and ``.json``, in place of older rows for the same pairs. Left out: tests in a browser, and
+the one that compares this environment with the pins.
 """
 
 import datetime
