@@ -98,7 +98,8 @@ class Report(list):
 # The labels bring their own ground, so that they read on a light page and on a dark one; the rest takes the page's colours.
 STYLE = """
 .dln-doctor { color: var(--dln-ink, var(--jp-content-font-color1, inherit)); background: var(--dln-paper, transparent);
-  font-family: var(--dln-sans, var(--jp-content-font-family, system-ui, sans-serif)); font-size: 14px; line-height: 1.45; max-width: 52rem; overflow-wrap: anywhere; }
+  font-family: var(--dln-sans, var(--jp-content-font-family, system-ui, sans-serif)); font-size: 14px;
+  line-height: 1.45; max-width: 52rem; overflow-wrap: anywhere; }
 .dln-doctor p { margin: 0 0 6px; font-weight: 600; }
 .dln-doctor table, .dln-doctor tbody, .dln-doctor tr, .dln-doctor td { background: none !important; border: 0; }
 .dln-doctor table { border-collapse: collapse; width: 100%; margin: 0; table-layout: auto; }
