@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from imitated_comm import Comm
 from IPython.core.formatters import DisplayFormatter
 from torch import nn
 
@@ -151,23 +152,6 @@ def test_on_colab_every_array_is_text_and_equal(host, name):
     assert not any(isinstance(value, (bytes, memoryview)) for value in state.values())
     for key in arrays(widget):
         assert base64.b64decode(state[key]) == plain[key] == getattr(widget, key)
-
-
-class Comm:
-    """Stands for the connection to a page: keeps what is sent."""
-
-    kernel = comm_id = "one"
-
-    def __init__(self):
-        self.sent = []
-
-    def send(self, data=None, metadata=None, buffers=None):
-        self.sent.append((data, buffers))
-
-    def on_msg(self, callback):
-        pass
-
-    close = on_close = on_msg
 
 
 @pytest.mark.parametrize("name", ["colab", "local"])

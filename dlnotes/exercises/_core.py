@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from dlnotes.training.sampler import same_random_state
+from dlnotes.device import same_random_state
 
 __all__ = ["Hint", "Result", "check", "checkers", "exercise", "expect_equal", "expect_number"]
 

@@ -18,8 +18,9 @@ from torch import nn
 
 from dlnotes._check import check_choice, check_integers
 from dlnotes.conv.cost import count_parameters, multiply_adds
+from dlnotes.device import same_random_state
 
-from .cells import check_importable, make, own_randomness, run_here, run_in_processes
+from .cells import check_importable, make, run_here, run_in_processes
 from .citations import cite
 from .insert import insert
 from .ledger import Ledger
@@ -113,7 +114,7 @@ def ablate(build: Callable[[], nn.Module], train_and_score: Callable[[nn.Module,
     if not 0 < alpha < 1:
         raise ValueError(f"ablate: expected alpha between 0 and 1, got {alpha!r}; 0.05 is usual")
     ledger = Ledger(folder)
-    with own_randomness():
+    with same_random_state(), torch.random.fork_rng():
         costs, citations = _examine(build, variants, seeds[0], inputs, citation)
     done = ledger.open({"build": _describe(build), "train_and_score": _describe(train_and_score),
                         "config": _describe(dict(config or {})),

@@ -6,7 +6,6 @@ where it runs, or in which order. Processes are started afresh (``spawn``), whic
 
 import os
 import pickle
-import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,13 +14,12 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
 
-import numpy as np
 import torch
 from torch import nn
 
-from dlnotes.device import seed_everything
+from dlnotes.device import same_random_state, seed_everything
 
-__all__ = ["check_importable", "make", "own_randomness", "run_here", "run_in_processes"]
+__all__ = ["check_importable", "make", "run_here", "run_in_processes"]
 
 Step = Callable[[nn.Module], nn.Module]
 Variants = Mapping[str, Sequence[Step]]
@@ -71,7 +69,7 @@ def _cell(build, train_and_score, steps: Sequence[Step], seed: int, threads: int
 def run_here(build, train_and_score, variants, cells, _processes: int, threads: int) -> Results:
     """The cells one after the other, in this process."""
     for name, seed in cells:
-        with own_randomness(), _named(name, seed):
+        with same_random_state(), torch.random.fork_rng(), _named(name, seed):
             scores, seconds = _cell(build, train_and_score, variants[name], seed, threads)
         yield (name, seed), scores, seconds
 
@@ -116,15 +114,3 @@ def _named(variant: str, seed: int):
     except Exception as error:
         raise RuntimeError(f"ablate: expected variant {variant!r}, seed {seed}, to train, got {type(error).__name__}: "
                            f"{error}; finished cells are kept: mend it and call again") from error
-
-
-@contextmanager
-def own_randomness():
-    """Leave the caller's random generators as they were."""
-    python, numpy = random.getstate(), np.random.get_state()
-    try:
-        with torch.random.fork_rng():
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

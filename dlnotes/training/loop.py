@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from dlnotes.checkpoints.files import read_tensors
+from dlnotes.device import same_random_state
 
 from ._setup import on_main
 from .checkpoint import weights_bytes, write_atomically, write_checkpoint
@@ -29,7 +30,7 @@ from .ema import EMA
 from .evaluate import Unpack, scores
 from .log import Bar, RunLog
 from .nan_hunt import explain
-from .sampler import Batch, EpochLoader, random_state, restore_random_state, same_random_state, torch_state
+from .sampler import Batch, EpochLoader, random_state, restore_random_state, torch_state
 
 __all__ = ["Position", "Run", "train"]
 

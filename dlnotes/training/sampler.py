@@ -14,7 +14,6 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,8 +21,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, get_worker_info
 
 from dlnotes._check import check_integers
+from dlnotes.device import same_random_state
 
-__all__ = ["Batch", "EpochLoader", "random_state", "restore_random_state", "sample_seed", "same_random_state"]
+__all__ = ["Batch", "EpochLoader", "random_state", "restore_random_state", "sample_seed"]
 
 
 class Batch(NamedTuple):
@@ -79,18 +79,6 @@ def restore_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
-
-
-@contextmanager
-def same_random_state() -> Iterator[None]:
-    """Whatever is drawn inside, Python's, NumPy's and torch's generators of the CPU are afterwards where they were."""
-    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        torch.set_rng_state(cpu)
 
 
 def _seed_all(seed: int) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from imitated_comm import Comm
 from ipywidgets.widgets.widget import _remove_buffers
 
 from dlnotes import widgets
@@ -67,23 +68,6 @@ def test_a_widget_opens_without_buffers_as_it_does_with_them(widget_page, colab,
 def test_the_imitated_host_does_drop_buffers(colab):
     widget = widgets.WaveBuilder()
     assert colab(widget) != colab(widget, "live")
-
-
-class Comm:
-    """Keeps what Python sends to the page."""
-
-    kernel = comm_id = "one"
-
-    def __init__(self):
-        self.sent = []
-
-    def send(self, data=None, metadata=None, buffers=None):
-        self.sent.append((data, buffers))
-
-    def on_msg(self, callback):
-        pass
-
-    close = on_close = on_msg
 
 
 @pytest.mark.parametrize(("name", "message"), [
