@@ -9,7 +9,9 @@ from PIL import Image
 from torch import nn
 
 from dlnotes.widgets import _bundle
-from dlnotes.widgets.batchnorm import STREAMS, BatchNormStatistics, order, stream
+from dlnotes.models.resnet import resnet18
+from dlnotes.widgets.batchnorm import BatchNormStatistics
+from dlnotes.widgets.batchnorm_streams import STREAMS, layer_inputs, norm_layers, order, stream
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -119,6 +121,66 @@ def test_wrong_activations_say_what_is_wrong(arguments, error, message):
 def test_wrong_settings_say_what_is_offered(settings, message):
     with pytest.raises(ValueError, match=message):
         BatchNormStatistics(**settings)
+
+
+# ---- any network
+
+def test_what_arrives_at_a_layer_is_what_the_network_sends_there():
+    net, x = resnet18(num_classes=3), torch.rand(70, 3, 32, 32)
+    assert norm_layers(net)[:2] == ["bn1", "layer1.0.bn1"] and len(norm_layers(net)) == 20
+    net.layer1.eval()
+    (maps,) = layer_inputs(net, "layer1.0.bn1", x)
+    assert net.training and not net.layer1.training and net.bn1.num_batches_tracked == 0       # left as it was
+    seen = []
+    hook = net.layer1[0].bn1.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    with torch.no_grad():
+        net.eval()(x)
+    hook.remove()
+    means = seen[0].mean((0, 2, 3))
+    kept = [means.argmin().item(), means.argsort()[32].item(), means.argmax().item()]
+    torch.testing.assert_close(maps, seen[0][:, kept], atol=1e-5, rtol=1e-4)                   # 8 × 8 fit: none is left out
+
+
+def test_large_maps_are_thinned_out_and_too_many_pictures_refused():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2))
+    (maps,) = layer_inputs(net, "1", torch.rand(10, 1, 100, 60))
+    assert maps.shape[:2] == (10, 2) and 10_000 < maps.numel() <= 20_000
+    with pytest.raises(ValueError, match="expected at most 20,000 values of one pixel each, got 10,001 pictures"):
+        layer_inputs(net, "1", torch.rand(10_001, 1, 1, 1))
+
+
+def test_a_kernel_shows_another_layer_of_the_readers_own_network():
+    net, x = resnet18(num_classes=3), torch.rand(12, 3, 32, 32)
+    widget = BatchNormStatistics(x, model=net, channel=2)
+    assert repr(widget).startswith("BatchNormStatistics(layer bn1, 3 channels") and widget.shape == [12, 12, 3, 16, 16]
+    widget.handle({"type": "layer", "name": "layer4.1.bn2"})
+    assert (widget.layer, widget.shape, widget.revision) == ("layer4.1.bn2", [12, 12, 3, 1, 1], 1)
+    for nonsense in ({"type": "layer", "name": "fc"}, {"type": "picture"}, "layer", None):
+        widget.handle(nonsense)
+    assert widget.revision == 1
+    widget.run(), widget.still()
+
+
+@pytest.mark.parametrize("arguments, error, message", [
+    ({"model": nn.Conv2d(1, 1, 1), "training": torch.rand(2, 1, 4, 4)}, ValueError, "one of none, the BatchNorm2d layers of Conv2d, got ''"),
+    ({"model": resnet18(num_classes=2)}, ValueError, "expected training inputs for the model, got None"),
+    ({"model": resnet18(num_classes=2), "training": torch.rand(2, 3, 32, 32), "layer": "fc"}, ValueError, "one of bn1, .*got 'fc'"),
+    ({"model": resnet18(num_classes=2), "training": [1.0]}, TypeError, r"inputs as tensors \(n, ...\), got list"),
+    ({"model": "resnet18", "training": torch.rand(2, 3, 32, 32)}, TypeError, "torch.nn.Module, got str"),
+    ({"layer": "bn1", "training": torch.rand(2, 3, 32, 32)}, ValueError, "expected a model with a layer 'bn1', got activations"),
+    ({"layer": "bn1"}, ValueError, "one of stages.0.norm, .*got 'bn1'"),
+])
+def test_wrong_networks_and_layers_say_what_is_wrong(arguments, error, message):
+    with pytest.raises(error, match=message):
+        BatchNormStatistics(**arguments)
+
+
+@pytest.mark.cuda
+def test_the_network_runs_where_it_is():
+    net, x = resnet18(num_classes=3).cuda(), torch.rand(12, 3, 32, 32)
+    (here,) = layer_inputs(net, "bn1", x, channels=(0, 1, 2))
+    (there,) = layer_inputs(net.cpu(), "bn1", x, channels=(0, 1, 2))
+    torch.testing.assert_close(here, there, atol=2e-3, rtol=2e-3)
 
 
 # ---- without scripts, and as one file

@@ -57,12 +57,15 @@ function histogram(values, bins, lo, hi) {
 
 // ---- The PyTorch that gives the same numbers.
 
-function python(s, [, , c, h, w], names, own) {
+function python(s, [, , c, h, w], names, own, layer = "stages.1.norm") {
   const k = s.batch, size = `${k} ${c} ${s.pooled ? "1 1" : `${h} ${w}`}`, pooled = s.pooled ? ".mean((2, 3), keepdim=True)" : "";
-  const from = (name, given) => (own ? `${given}.double()${pooled}` : `stream("${name}").double()${pooled}`);
+  const at = layer === "stages.1.norm" ? "" : `, "${layer}"`;
+  const from = (name, given) => (own ? `${given}.double()${pooled}` : `stream("${name}"${at}).double()${pooled}`);
   const lines = ["import torch", "from torch import nn", "",
-    `from dlnotes.widgets.batchnorm import ${own ? "order" : "order, stream"}`, "",
-    `x = ${from("training", "training")}${own ? "   # what you passed" : ""}`, "which = order(len(x))",
+    `from dlnotes.widgets.batchnorm_streams import ${!own ? "order, stream" : layer ? "layer_inputs, order" : "order"}`, "",
+    ...(own && layer ? ["# model, training, evaluation: what you passed; evaluation is training where you passed none",
+      `training, evaluation = layer_inputs(model, "${layer}", training, evaluation)`] : []),
+    `x = ${from("training", "training")}${own && !layer ? "   # what you passed" : ""}`, "which = order(len(x))",
     `bn = nn.BatchNorm2d(${c}, eps=${s.eps}, momentum=${s.momentum === null ? "None" : s.momentum}).double()`,
     `nn.init.constant_(bn.weight, ${s.gamma})`, `nn.init.constant_(bn.bias, ${s.beta})`, "", "try:",
     `    for t in range(${s.step}):`,
@@ -88,7 +91,7 @@ function render({ model, el }) {
   frame.root.classList.add("dln-batchnorm");
   const KEYS = ["batch", "momentum", "eps", "gamma", "beta", "mode", "step", "evaluated", "channel", "pooled", "source"];
   const s = Object.fromEntries(KEYS.map((key) => [key, model.get(key)]));
-  let shape, train, sets, which, later, names, own, all, now, ink, cw = 0;
+  let shape, train, sets, which, later, names, own, layer, all, now, ink, cw = 0;
 
   const canvas = (props) => kit.el("canvas", props);
   const before = canvas({ role: "img" });
@@ -125,7 +128,7 @@ function render({ model, el }) {
     if (Object.keys(next).length) change(next);
   }
   function load() {
-    shape = model.get("shape"); names = model.get("evaluations"); own = model.get("own");
+    shape = model.get("shape"); names = model.get("evaluations"); own = model.get("own"); layer = model.get("layer"); all = null;
     const [, m, c, h, w] = shape, unit = model.get("unit"), size = m * c * h * w;
     const real = (name) => Float64Array.from(kit.bytes(model, name, Int16Array), (v) => v * unit);
     train = real("training");
@@ -191,8 +194,9 @@ function render({ model, el }) {
   const momentum = listed("momentum", "momentum", MOMENTA, (v) => (v === null ? "None" : String(v)));
   const eps = listed("eps", "eps", EPSILONS, (v) => minus(v.toExponential(0)));
   const gamma = knob("γ (weight)", "gamma", 0, 3, 0.1), beta = knob("β (bias)", "beta", -3, 3, 0.1);
-  const channel = kit.choice({ label: "Channel", value: String(s.channel), onchange: (v) => change({ channel: +v }),
+  const channels = () => kit.choice({ label: "Channel", value: String(s.channel), onchange: (v) => change({ channel: +v }),
     options: Array.from({ length: shape[2] }, (_, i) => [String(i), String(i)]) });
+  let channel = channels();
   const pooled = kit.toggle({ label: "one value a picture (pooled)", value: s.pooled, onchange: pick("pooled") });
   const source = kit.choice({ label: "Evaluate on", value: String(s.source), onchange: (v) => change({ source: +v, mode: "eval" }),
     options: names.map((name, i) => [String(i), name]) });
@@ -344,7 +348,7 @@ function render({ model, el }) {
     const map = s.pooled ? 1 : h * w;
     const where = train_ ? `training batch ${s.step}`
       : `evaluation batch ${s.evaluated} (${names[s.source]}) after ${now.seen} training batches`;
-    const lines = [`${s.mode}(), channel ${s.channel}, ${where}: ${s.batch} × ${map} = ${count} value${count > 1 ? "s" : ""}`];
+    const lines = [`${s.mode}(), ${layer ? `in front of ${layer}, ` : ""}channel ${s.channel}, ${where}: ${s.batch} × ${map} = ${count} value${count > 1 ? "s" : ""}`];
     if (now.failed) {
       lines.push(`ValueError: Expected more than 1 value per channel when training, got input size torch.Size([1, ${c}, 1, 1])`,
         "A single value is its own mean: nothing would be left of it.");
@@ -358,7 +362,7 @@ function render({ model, el }) {
         + (other ? `; in ${train_ ? "eval()" : "train()"}: mean ${show(other.mean)}, variance ${show(other.biased)}` : ""));
     }
     frame.say(lines.join("\n"));
-    frame.code(python({ ...s, step: now.single && !train_ ? 0 : s.step }, shape, names, own));
+    frame.code(python({ ...s, step: now.single && !train_ ? 0 : s.step }, shape, names, own, layer));
     const at = position();
     for (const [name, value] of [["min", 0], ["max", STEPS + EVALUATIONS], ["now", at], ["text", lines[0]]]) {
       curves.setAttribute(`aria-value${name}`, value);
@@ -393,9 +397,23 @@ function render({ model, el }) {
   resize.observe(right);
   const stop = kit.onTheme(() => { ink = null; paint(); });
   for (const key of KEYS) model.on(`change:${key}`, pull);
+  /** A kernel sent what arrives at another layer. */
+  function reload() {
+    s.channel = model.get("channel");
+    load();
+    const fresh = channels();
+    channel.node.replaceWith(fresh.node);
+    channel = fresh;
+    change({});
+  }
+  model.on("change:revision", reload);
+  if (model.get("layers").length > 1) kit.live(model, () => frame.controls.append(kit.el("div", { class: "dln-live" },
+    kit.select({ label: "Layer", value: layer, options: model.get("layers").map((name) => [name, name]),
+      onchange: (name) => model.send({ type: "layer", name }) }).node)));
   return () => {
     resize.disconnect(); stop(); clearTimeout(saving);
     for (const key of KEYS) model.off(`change:${key}`, pull);
+    model.off("change:revision", reload);
   };
 }
 

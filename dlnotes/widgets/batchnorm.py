@@ -7,7 +7,6 @@ running average collects the unbiased one. Source: Ioffe and Szegedy, ICML 2015,
 
 import io
 import math
-from functools import cache
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -18,69 +17,13 @@ from torch import nn
 
 from .. import plots
 from ._base import Widget
+from .batchnorm_streams import LAYER, STREAMS, layer_inputs, norm_layers, order, stream
 
-__all__ = ["BatchNormStatistics", "STREAMS", "order", "stream"]
-
-STREAMS = ("training", "held-out", "dimmed")
-"""The bundled activations: of pictures that the network was trained on, of others, and of the same others at half brightness."""
+__all__ = ["BatchNormStatistics"]
 
 _STEPS, _EVALUATIONS = 60, 10                       # batches that the page can go through
 _BATCHES = (1, 2, 4, 8, 16, 32, 64)
-_CHANNELS = (4, 24, 19)                             # of the 32 of the layer: three with different means
 _BUDGET = 200_000                                   # bytes of activations
-
-
-@cache
-def _activations() -> dict[str, torch.Tensor]:
-    from ..digits import DigitsOnTextures
-    from ..models.pretrained import load_pretrained
-
-    network = load_pretrained("cnn_digits")
-    head = nn.Sequential(network.stages[0], network.stages[1].conv).eval()
-    training, _, _ = DigitsOnTextures("train", size=192, seed=5).batch(range(192))          # 192 1 64 64
-    held_out, _, _ = DigitsOnTextures("held-out", size=64, seed=5).batch(range(64))         # 64 1 64 64
-    with torch.no_grad():
-        maps = {name: head(x)[:, list(_CHANNELS), 4::8, 4::8]                               # n 3 4 4, of 32 × 32
-                for name, x in zip(STREAMS, (training, held_out, held_out / 2))}
-    return {name: (x * 2**11).round().clamp(-2**15, 2**15 - 1) / 2**11 for name, x in maps.items()}
-
-
-def stream(name: str = "training") -> torch.Tensor:
-    """The widget's own activations: three channels in front of the second BatchNorm of the shipped ``cnn_digits``.
-
-    Args:
-        name: one of ``STREAMS``.
-
-    Returns:
-        (192, 3, 4, 4) for ``"training"``, (64, 3, 4, 4) for the others: every eighth pixel of the maps.
-
-    Raises:
-        ValueError: if there is no such stream.
-
-    >>> stream("held-out").shape
-    torch.Size([64, 3, 4, 4])
-    """
-    if name not in STREAMS:
-        raise ValueError(f"stream: expected one of {', '.join(STREAMS)}, got {name!r}")
-    return _activations()[name].clone()
-
-
-def order(pictures: int, count: int = _STEPS * max(_BATCHES)) -> torch.Tensor:
-    """Which picture comes when: one shuffled pass after the other, the same in every run.
-
-    Args:
-        pictures: how many there are.
-        count: length of the result.
-
-    Returns:
-        (count,) indices.
-
-    >>> order(192).shape
-    torch.Size([3840])
-    """
-    g = torch.Generator().manual_seed(0)
-    passes = [torch.randperm(pictures, generator=g) for _ in range(math.ceil(count / pictures))]
-    return torch.cat(passes)[:count]
 
 
 class BatchNormStatistics(Widget):
@@ -88,8 +31,12 @@ class BatchNormStatistics(Widget):
 
     Args:
         training: activations (n, c, h, w) that training batches are drawn from, one shuffled pass after the other.
-            Three channels of the shipped digit network when None.
-        evaluation: activations (m, c, h, w) to evaluate on; ``training`` again when only that is given.
+            Three channels of the shipped digit network when None. With ``model``, what that network reads, (n, ...).
+        evaluation: activations (m, c, h, w), or what the network reads, to evaluate on; ``training`` again when None.
+        model: any network with BatchNorm layers; :func:`~dlnotes.widgets.batchnorm_streams.layer_inputs` says how it is run and
+            which three channels and which pixels are kept. With a kernel the reader looks at its other layers, too.
+        layer: which of its BatchNorm layers, by its name in ``model.named_modules()``. The first when None; the second of the
+            shipped network.
         batch: pictures in a batch: 1, 2, 4, 8, 16, 32 or 64.
         momentum: weight of the new batch in the running statistics, from 0 to 1; None for the plain average.
         eps: added to the variance, above 0.
@@ -101,8 +48,8 @@ class BatchNormStatistics(Widget):
         source: what evaluation reads: ``"held-out"`` or ``"dimmed"`` of the bundled pictures.
 
     Raises:
-        TypeError: if activations are not floating-point tensors.
-        ValueError: for other shapes, values or settings.
+        TypeError: if activations are not floating-point tensors, or ``model`` is no module.
+        ValueError: for other shapes, values, layers or settings.
     """
 
     _name = "batchnorm"
@@ -115,6 +62,9 @@ class BatchNormStatistics(Widget):
     unit = traitlets.Float().tag(sync=True)                 # value = unit * integer
     orders = traitlets.Bytes().tag(sync=True)               # uint16, which training picture, then which evaluation picture
     own = traitlets.Bool().tag(sync=True)
+    layers = traitlets.List().tag(sync=True)                # those that a kernel can show
+    layer = traitlets.Unicode().tag(sync=True)              # the present one; "" for activations that were passed
+    revision = traitlets.Int(0).tag(sync=True)              # counts what Python sent
     batch = traitlets.Int(4).tag(sync=True)
     momentum = traitlets.Float(0.1, allow_none=True).tag(sync=True)
     eps = traitlets.Float(1e-5).tag(sync=True)
@@ -127,42 +77,71 @@ class BatchNormStatistics(Widget):
     pooled = traitlets.Bool(False).tag(sync=True)
     source = traitlets.Int(0).tag(sync=True)                # index into evaluations
 
-    def __init__(self, training: torch.Tensor | None = None, evaluation: torch.Tensor | None = None, *, batch: int = 4,
+    def __init__(self, training: torch.Tensor | None = None, evaluation: torch.Tensor | None = None, *,
+                 model: nn.Module | None = None, layer: str | None = None, batch: int = 4,
                  momentum: float | None = 0.1, eps: float = 1e-5, gamma: float = 1.0, beta: float = 0.0,
                  mode: str = "train", step: int = 24, channel: int = 0, pooled: bool = False,
                  source: str = "held-out") -> None:
         own = training is not None
-        if not own and evaluation is not None:
-            raise ValueError("BatchNormStatistics: expected training activations beside those for evaluation, got None; "
-                             "pass training=... as well")
-        if own:
-            _check_maps("training", training)
-            evaluation = training if evaluation is None else evaluation
-            _check_maps("evaluation", evaluation)
-            if evaluation.shape[1:] != training.shape[1:]:
-                raise ValueError(f"BatchNormStatistics: expected both activations with one c, h and w, got "
-                                 f"{tuple(training.shape)} and {tuple(evaluation.shape)}; take both from the same layer")
-            train, sets = training.detach().cpu().double(), {"yours": evaluation.detach().cpu().double()}
+        if not own and (evaluation is not None or model is not None):
+            what = "activations beside those for evaluation" if model is None else "inputs for the model"
+            raise ValueError(f"BatchNormStatistics: expected training {what}, got None; pass training=... as well")
+        if model is not None and not isinstance(model, nn.Module):
+            raise TypeError(f"BatchNormStatistics: expected model to be a torch.nn.Module, got {type(model).__name__}")
+        if own and model is None and layer is not None:
+            raise ValueError(f"BatchNormStatistics: expected a model with a layer {layer!r}, got activations; pass model=... "
+                             "and what it reads")
+        self._model, self._inputs = model, (training, training if evaluation is None else evaluation)
+        if model is not None:
+            layers = norm_layers(model)
+            layer = layer or next(iter(layers), "")
         else:
-            train, sets = stream("training").double(), {name: stream(name).double() for name in STREAMS[1:]}
-        names = list(sets)
+            layers, layer = ([], "") if own else ([f"stages.{i}.norm" for i in range(4)], layer or LAYER)
+        state = self._load(layer)
+        names = state["evaluations"]
         wanted = names[0] if own and source == "held-out" else source
         if wanted not in names:
             raise ValueError(f"BatchNormStatistics: expected source to be one of {', '.join(names)}, got {source!r}")
+        _check_settings(batch, momentum, eps, gamma, beta, mode, step, channel, state["shape"][2])
+        super().__init__(**state, own=own, layers=layers, batch=batch, momentum=momentum,
+                         eps=float(eps), gamma=float(gamma), beta=float(beta), mode=mode,
+                         step=max(step, 1) if mode == "train" else step, channel=channel, pooled=bool(pooled),
+                         source=names.index(wanted))
+
+    def _load(self, layer: str) -> dict[str, Any]:
+        """The traits that depend on the layer."""
+        if self._inputs[0] is None:
+            train, sets = stream("training", layer), {name: stream(name, layer) for name in STREAMS[1:]}
+        else:
+            pair = self._inputs if self._model is None else layer_inputs(self._model, layer, *self._inputs)
+            for name, x in zip(("training", "evaluation"), pair):
+                _check_maps(name, x)
+            train, sets = pair[0], {"yours": pair[1]}
+        train, held = train.detach().cpu().double(), [x.detach().cpu().double() for x in sets.values()]
+        if held[0].shape[1:] != train.shape[1:]:
+            raise ValueError(f"BatchNormStatistics: expected both activations with one c, h and w, got "
+                             f"{tuple(train.shape)} and {tuple(held[0].shape)}; take both from the same layer")
         n, c, h, w = train.shape
-        held = torch.stack(list(sets.values()))                                             # sets m c h w
+        held = torch.stack(held)                                                            # sets m c h w
         unit = 2.0 ** math.ceil(math.log2(max(train.abs().max(), held.abs().max(), 1e-30) / 32767))
         packed = [(x / unit).round().to(torch.int16).numpy().tobytes() for x in (train, held)]
         if sum(map(len, packed)) > _BUDGET:
             raise ValueError(f"BatchNormStatistics: expected at most {_BUDGET:,} bytes of activations, got "
                              f"{sum(map(len, packed)):,}; take fewer channels or pixels, for example x[:, :3, ::8, ::8]")
-        _check_settings(batch, momentum, eps, gamma, beta, mode, step, channel, c)
         steps = torch.cat([order(n), order(held.shape[1], _EVALUATIONS * max(_BATCHES))]).numpy().astype(np.uint16)
-        super().__init__(training=packed[0], evaluation=packed[1], evaluations=names, unit=unit, own=own,
-                         shape=[n, held.shape[1], c, h, w], orders=steps.tobytes(), batch=batch, momentum=momentum,
-                         eps=float(eps), gamma=float(gamma), beta=float(beta), mode=mode,
-                         step=max(step, 1) if mode == "train" else step, channel=channel, pooled=bool(pooled),
-                         source=names.index(wanted))
+        return {"training": packed[0], "evaluation": packed[1], "evaluations": list(sets), "unit": unit, "layer": layer,
+                "shape": [n, held.shape[1], c, h, w], "orders": steps.tobytes()}
+
+    def handle(self, message: Any) -> None:
+        """Look at another layer: ``{"type": "layer", "name": "stages.0.norm"}``."""
+        if not isinstance(message, dict) or message.get("type") != "layer" or message.get("name") not in self.layers:
+            return
+        state = self._load(message["name"])
+        with self.hold_sync():
+            for name, value in state.items():
+                setattr(self, name, value)
+            self.channel = min(self.channel, self.shape[2] - 1)
+            self.revision += 1
 
     def _maps(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Training maps (n, c, h, w) and the chosen evaluation maps (m, c, h, w), float64, pooled where it is asked for."""
@@ -199,7 +178,7 @@ class BatchNormStatistics(Widget):
 
     def summary(self) -> str:
         n, _, c, h, w = self.shape
-        what = "your activations" if self.own else "digits network"
+        what = "digits network" if not self.own else f"layer {self.layer}" if self.layer else "your activations"
         return f"{what}, {c} channels, batch of {self.batch}, momentum {self.momentum}, {self.mode} mode, step {self.step}"
 
     def alt(self) -> str:

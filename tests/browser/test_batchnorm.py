@@ -8,9 +8,12 @@ import re
 import pytest
 import torch
 from axe_core_python.sync_playwright import Axe
+from imitated_kernel import go_live
 from torch import nn
 
-from dlnotes.widgets.batchnorm import BatchNormStatistics, order, stream
+from dlnotes.models.resnet import resnet18
+from dlnotes.widgets.batchnorm import BatchNormStatistics
+from dlnotes.widgets.batchnorm_streams import order, stream
 
 pytestmark = pytest.mark.browser
 
@@ -90,6 +93,17 @@ def test_the_shown_pytorch_for_own_activations(widget_page):
         exec(page.locator(".dln-code-text").text_content(), names)
     torch.testing.assert_close(names["y"], widget.run()[2], atol=1e-3, rtol=0)      # the page has 16 bits
     assert page.get_by_label("momentum").get_attribute("aria-valuetext") == "0.37"
+
+
+def test_the_shown_pytorch_for_a_layer_of_any_network(widget_page):
+    torch.manual_seed(0)
+    net, x, z = resnet18(num_classes=4), torch.rand(12, 3, 32, 32), torch.rand(8, 3, 32, 32)
+    widget, names = BatchNormStatistics(x, z, model=net, layer="layer2.0.bn1", mode="eval"), {"model": net, "training": x, "evaluation": z}
+    page = widget_page(widget)
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(page.locator(".dln-code-text").text_content(), names)
+    torch.testing.assert_close(names["y"], widget.run()[2], atol=1e-3, rtol=0)      # the page has 16 bits
+    assert "eval(), in front of layer2.0.bn1, channel 0" in page.locator(".dln-readout").text_content()
 
 
 def test_one_value_per_channel_is_the_error_of_pytorch(widget_page):
@@ -178,6 +192,29 @@ def test_a_finger_steps_too(widget_page):
     box = curves.bounding_box()
     page.touchscreen.tap(box["x"] + 46 + (box["width"] - 56) * 50 / 71, box["y"] + 60)
     wait_for(page, "training batch 50:")
+
+
+def test_with_a_kernel_another_layer_can_be_asked_for(widget_page):
+    page, widget = widget_page(BatchNormStatistics(channel=2)), BatchNormStatistics(channel=2)
+    assert page.get_by_label("Layer").count() == 0
+    go_live(page, "batchnorm")
+    live = page.locator("#live")
+    live.get_by_label("Layer").select_option("stages.3.norm")
+    message = page.evaluate("live.sent.at(-1)")
+    assert message == {"type": "layer", "name": "stages.3.norm"}
+    widget.handle(message)
+    state = {name: list(value) if isinstance(value, bytes) else value for name, value in widget.get_state().items() if not name.startswith("_")}
+    page.evaluate("""(state) => { for (const [name, value] of Object.entries(state)) {
+      live.state[name] = Array.isArray(value) && typeof live.state[name] === "string" ? Uint8Array.from(value) : value; }
+      live.fire("change:revision"); }""", {k: v for k, v in state.items() if k not in ("layout", "tabbable", "tooltip")})
+    page.wait_for_function("document.querySelector('#live .dln-readout').textContent.includes('in front of stages.3.norm, channel 2')")
+    names = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(live.locator(".dln-code-text").text_content(), names)
+    assert 'stream("training", "stages.3.norm")' in live.locator(".dln-code-text").text_content()
+    assert torch.equal(names["y"], widget.run()[2])
+    shown = re.search(r"mean: batch (\S+?)\*?, ", live.locator(".dln-readout").text_content().replace("−", "-"))[1]
+    assert float(shown) == pytest.approx(widget.run()[1][:, 2].mean().item(), abs=6e-4)
 
 
 # ---- look

@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from axe_core_python.sync_playwright import Axe
+from imitated_kernel import go_live
 from torch import nn
 
 from dlnotes.widgets.features import FeatureMaps
@@ -180,35 +181,14 @@ def test_nothing_is_wider_than_the_page_and_labels_are_readable(widget_page, wid
         assert not serious, json.dumps([(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in serious])
 
 
-# ---- with a kernel: a stand-in for the host's model
-
-LIVE = """async () => {
-  const view = JSON.parse(document.querySelector('script[type*="widget-state"]').textContent);
-  const [id] = Object.keys(view.state), { state, buffers } = view.state[id];
-  for (const { path, data } of buffers) state[path[0]] = data;
-  const calls = new Map(), sent = [];
-  const model = {
-    get: (name) => state[name], set: (name, value) => { state[name] = value; }, save_changes() { sent.push("save"); },
-    on: (event, call) => calls.set(event, [...(calls.get(event) || []), call]), off() {},
-    send(message) {
-      sent.push(message);
-      if (message.type === "hello") setTimeout(() => calls.get("msg:custom")[0]({ type: "hello" }));
-    },
-  };
-  const el = document.body.appendChild(document.createElement("div"));
-  el.id = "live"; el.className = "dln";
-  dlnotes.modules.features.render({ model, el });
-  await new Promise((done) => setTimeout(done, 100));
-  Object.assign(window, { live: { state, sent, fire: (event) => (calls.get(event) || []).forEach((call) => call()) } });
-}"""
-
+# ---- with a kernel
 
 def test_with_a_kernel_pictures_and_layers_can_be_asked_for(widget_page, tmp_path):
     from PIL import Image
 
     page = widget_page(FeatureMaps(small(), pictures(5), layers=["0"]))
     assert page.get_by_label("Add a layer").count() == 0
-    page.evaluate(LIVE)
+    go_live(page, "features")
     live = page.locator("#live")
     live.get_by_label("Picture B, number").fill("3")
     live.get_by_label("Picture B, number").press("Enter")

@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 from axe_core_python.sync_playwright import Axe
+from imitated_kernel import go_live
 
 from dlnotes.widgets.skips import SkipConnections
 
@@ -95,30 +96,12 @@ def test_a_finger_reads_a_pixel(widget, widget_page):
     wait_for(page, "cut: 64×64, 16×16;")
 
 
-LIVE = """async () => {
-  const view = JSON.parse(document.querySelector('script[type*="widget-state"]').textContent);
-  const [id] = Object.keys(view.state), { state, buffers } = view.state[id];
-  const calls = new Map(), sent = [];
-  for (const b of buffers) state[b.path[0]] = b.data;
-  const model = {
-    get: (name) => state[name], set: (name, value) => { state[name] = value; }, save_changes() { sent.push("save"); },
-    on: (event, call) => calls.set(event, [...(calls.get(event) || []), call]), off() {},
-    send(message) { sent.push(message); if (message.type === "hello") setTimeout(() => calls.get("msg:custom")[0]({ type: "hello" })); },
-  };
-  const el = document.body.appendChild(document.createElement("div"));
-  el.id = "live"; el.className = "dln";
-  dlnotes.modules.skips.render({ model, el });
-  await new Promise((done) => setTimeout(done, 100));
-  window.sent = sent;
-}"""
-
-
 def test_with_a_kernel_another_picture_is_offered(widget, widget_page):
     page = widget_page(widget)
     assert page.locator(".dln-live").count() == 0
-    page.evaluate(LIVE)
+    go_live(page, "skips")
     page.get_by_role("button", name="Another held-out picture").click()
-    assert page.evaluate("sent.at(-1)") == {"type": "picture"}
+    assert page.evaluate("live.sent.at(-1)") == {"type": "picture"}
 
 
 @pytest.mark.parametrize("width", [320, 640, 1280])

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 import torch
 from axe_core_python.sync_playwright import Axe
+from imitated_kernel import go_live
 
 from dlnotes.fourier import frequency_mask, log_magnitude, swap_phase
 from dlnotes.widgets.spectrum import SpectrumExplorer
@@ -262,33 +263,12 @@ def test_other_sizes_draw(widget_page, h, w):
     assert f"of {h * w:,} coefficients" in page.locator(".dln-readout").text_content()
 
 
-# ---- with a kernel: a stand-in for the host's model
-
-LIVE = """async () => {
-  const view = JSON.parse(document.querySelector('script[type*="widget-state"]').textContent);
-  const [id] = Object.keys(view.state), { state, buffers } = view.state[id];
-  const calls = new Map(), sent = [];
-  const model = {
-    get: (name) => state[name], set: (name, value) => { state[name] = value; }, save_changes() { sent.push("save"); },
-    on: (event, call) => calls.set(event, [...(calls.get(event) || []), call]), off() {},
-    send(message) {
-      sent.push(message);
-      if (message.type === "hello") setTimeout(() => calls.get("msg:custom")[0]({ type: "hello" }));
-    },
-  };
-  state.pictures = buffers[0].data;
-  const el = document.body.appendChild(document.createElement("div"));
-  el.id = "live"; el.className = "dln";
-  dlnotes.modules.spectrum.render({ model, el });
-  await new Promise((done) => setTimeout(done, 100));
-  Object.assign(window, { live: { state, sent, fire: (event) => (calls.get(event) || []).forEach((call) => call()) } });
-}"""
-
+# ---- with a kernel
 
 def test_with_a_kernel_photographs_are_offered_and_python_may_move_the_radius(widget_page):
     page = widget_page(SpectrumExplorer())
     assert page.get_by_label("Photograph A").count() == 0
-    page.evaluate(LIVE)
+    go_live(page, "spectrum")
     page.get_by_label("Photograph B").select_option("brick")
     assert page.evaluate("live.sent.at(-1)") == {"type": "picture", "name": "brick", "slot": 1}
     page.evaluate("""live.state.radius = 44; live.fire("change:radius");

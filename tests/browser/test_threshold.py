@@ -9,6 +9,7 @@ import re
 import pytest
 import torch
 from axe_core_python.sync_playwright import Axe
+from imitated_kernel import go_live
 from scipy.optimize import linear_sum_assignment
 from sklearn import metrics as sklearn
 
@@ -195,33 +196,12 @@ def test_the_page_follows_the_theme(widget_page):
     page.wait_for_function(f"before => String(({pixel})()) !== before", arg=",".join(map(str, light)))
 
 
-# ---- with a kernel: a stand-in for the host's model
-
-LIVE = """async () => {
-  const view = JSON.parse(document.querySelector('script[type*="widget-state"]').textContent);
-  const [id] = Object.keys(view.state), { state, buffers } = view.state[id];
-  const calls = new Map(), sent = [];
-  const model = {
-    get: (name) => state[name], set: (name, value) => { state[name] = value; }, save_changes() { sent.push("save"); },
-    on: (event, call) => calls.set(event, [...(calls.get(event) || []), call]), off() {},
-    send(message) {
-      sent.push(message);
-      if (message.type === "hello") setTimeout(() => calls.get("msg:custom")[0]({ type: "hello" }));
-    },
-  };
-  state.data = buffers[0].data;
-  const el = document.body.appendChild(document.createElement("div"));
-  el.id = "live"; el.className = "dln";
-  dlnotes.modules.threshold.render({ model, el });
-  await new Promise((done) => setTimeout(done, 150));
-  Object.assign(window, { live: { state, sent, fire: (event) => (calls.get(event) || []).forEach((call) => call()) } });
-}"""
-
+# ---- with a kernel
 
 def test_with_a_kernel_other_digits_are_offered_and_python_may_move_the_threshold(widget_page):
     page = widget_page(ThresholdExplorer())
     assert page.get_by_role("button", name="Another digit").count() == 0
-    page.evaluate(LIVE)
+    go_live(page, "threshold")
     page.get_by_role("button", name="Another digit").click()
     assert page.evaluate("live.sent.at(-1)") == {"type": "digit", "index": 21}
     page.evaluate("""live.state.level = 51; live.fire("change:level"); live.fire("change:data")""")
