@@ -12,6 +12,7 @@ import pty
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -458,6 +459,7 @@ def typed(tmp_path, first, then=b"exit\n", wait=None):
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(tmp_path)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)         # who runs these tests in the background may ignore it, and bash would, too
         os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environ)
     os.write(terminal, first)
     end = time.monotonic() + 20

@@ -156,6 +156,8 @@ def fused_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: tor
         scale = q.shape[-1] ** -0.5 if scale is None else scale
         weights = ((q * scale) @ k.mT + mask).softmax(dim=-1)       # (b, heads, n, m)
         return F.dropout(weights, dropout) @ v                      # (b, heads, n, e)
+    if mask is not None and mask.shape[-1] == 1:                    # torch 2.4's kernel for the CPU reads m values there, and 1 is
+        mask = mask.expand(*mask.shape[:-1], k.shape[-2])
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, scale=scale)
 
 
