@@ -193,8 +193,8 @@ def unshuffle(answer):
         if _same(got, shuffled):
             raise Hint("The order has not changed: swap the two axes between the two reshapes.")
         expect_equal(got, x, atol=1e-8, hint="Read the channels as (c / groups, groups), swap, join.")
-    return ("Only for c = groups squared is the shuffle its own inverse, which is why a test with 4 channels and 2 groups shows "
-            "nothing.")
+    return ("Apart from 1 and c groups, which change nothing, only c = groups squared makes the shuffle its own inverse: a test with "
+            "4 channels and 2 groups shows nothing.")
 
 
 @exercise("cnn.clips")
