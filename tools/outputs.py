@@ -5,7 +5,6 @@
 
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import first_cell
@@ -43,8 +42,6 @@ def refresh(path: Path) -> None:
     first_cell.put(notebook)
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute(
         stderr=subprocess.DEVNULL)
-    for index, cell in enumerate(cell for cell in notebook.cells if not first_cell.is_first(cell)):
-        cell.id = uuid.uuid5(uuid.NAMESPACE_URL, f"{path.name}/{index}").hex[:8]
     count = 0
     for cell in notebook.cells:
         if cell.cell_type != "code":
