@@ -55,8 +55,7 @@ def ready(version: str, wheel: str | Path | None = None, origin: str | None = No
     if wheel is not None:
         sys.path[:] = [entry for entry in sys.path if entry != str(wheel)]      # read once; there it would pass for installed
         _refuse_to_replace_a_checkout(version)
-    needs = _requirements(wheel)
-    missing = [need for need in needs if not _is_met(need)]
+    missing = [need for need in _requirements(wheel) if not _is_met(need)]
     for need in missing:
         name = _name(need)
         if name in KEPT and _version_of(name):
@@ -65,11 +64,15 @@ def ready(version: str, wheel: str | Path | None = None, origin: str | None = No
         if name == "torch":
             print("There is no torch here: pip fetches it, which takes gigabytes and minutes.", flush=True)
     renewed = [_name(need) for need in missing if _version_of(_name(need))]
+    note = None
     if wheel is not None or missing:
-        _install(version, wheel, missing, downloaded=origin is not None)
+        wished = [need for need in _requirements(wheel, extra="course") if _version_of(_name(need)) is None]
+        _install(version, wheel, missing, wished, downloaded=origin is not None)
+        note = f"installed {', '.join(map(_name, missing))}" if wheel is None else f"installed from {origin or wheel}"
+        if without := [_name(need) for need in wished if _version_of(_name(need)) is None]:
+            note += f" · without {' and '.join(without)}, which some chapters compare with"
     _import_afresh(version, forget=wheel is not None)
-    note = None if wheel is None else f"installed from {origin or wheel}"
-    print(greeting(note if wheel is not None or not missing else f"installed {', '.join(map(_name, missing))}"))
+    print(greeting(note))
     if any(_MODULES.get(name, name) in sys.modules for name in renewed):
         print(f"Restart the kernel once, then run this cell again: {', '.join(renewed)} was renewed while in use.")
 
@@ -121,21 +124,25 @@ def _gpus() -> list[str]:
 
 # ---------------------------------------------------------------- what is needed, what is there
 
-def _requirements(wheel: Path | None) -> list[str]:
-    """Such as ``["torch>=2.4", ...]``: of the wheel, of the checkout that was imported, or of the installed package."""
+def _requirements(wheel: Path | None, extra: str = "") -> list[str]:
+    """Such as ``["torch>=2.4", ...]``: of the wheel, of the checkout that was imported, or of the installed package.
+
+    With ``extra`` what that extra adds: "course" is what some chapters compare with.
+    """
     if wheel is not None:
         with zipfile.ZipFile(wheel) as archive:
             name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
             found = re.findall(r"(?m)^Requires-Dist: (.+)$", archive.read(name).decode())
     elif (project := _checkout()) is not None:
         text = (project / "pyproject.toml").read_text(encoding="utf-8")
-        found = re.findall(r'"([^"]+)"', re.search(r"(?ms)^dependencies = \[(.*?)^\]", text).group(1))
+        return re.findall(r'"([^"]+)"', re.search(rf"(?ms)^{extra or 'dependencies'} = \[(.*?)^\]", text).group(1))
     else:
         try:
             found = metadata.requires("dlnotes") or []
         except metadata.PackageNotFoundError:
             found = []
-    return [need.replace(" ", "").split(";")[0] for need in found if "extra" not in need]
+    pairs = [need.replace(" ", "").replace("'", '"').partition(";")[::2] for need in found]
+    return [need for need, marker in pairs if marker == (f'extra=="{extra}"' if extra else "")]
 
 
 def _checkout() -> Path | None:
@@ -186,17 +193,20 @@ def _refuse_to_replace_a_checkout(version: str) -> None:
 
 # ---------------------------------------------------------------- pip
 
-def _install(version: str, wheel: Path | None, missing: list[str], downloaded: bool) -> None:
+def _install(version: str, wheel: Path | None, missing: list[str], wished: list[str], downloaded: bool) -> None:
+    """What is wished for may stay away; what is missing may not."""
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("".join(f"{name}=={_version_of(name)}\n" for name in KEPT if _version_of(name)), encoding="utf-8")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check",
                    "--no-warn-script-location", "--constraint", str(constraints)]
-        what = [str(wheel)] if wheel is not None else missing
+        needed = [str(wheel)] if wheel is not None else missing
+        places = [["--retries", "2"]]
+        if wheel is not None and not downloaded:
+            places.insert(0, ["--no-index"])                    # an offline bundle may hold the other wheels, too
         beside = [] if wheel is None else ["--find-links", str(wheel.parent)]
-        tries = [[*what, "--no-index", "--no-deps"]] if not missing else [[*what, *beside]]
-        if missing and wheel is not None and not downloaded:
-            tries.insert(0, [*what, *beside, "--no-index"])     # an offline bundle may hold the other wheels, too
+        tries = [[*needed, *wished, *beside, *place] for place in places] if wished else []
+        tries += [[*needed, *beside, *place] for place in places] if missing else [[*needed, "--no-index", "--no-deps"]]
         for words in tries:
             run = subprocess.run([*command, *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if run.returncode == 0:

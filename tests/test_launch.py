@@ -46,7 +46,7 @@ def python(tmp_path, wheel):
     """python(without=..., **versions) -> a clean Python with a stand-in for everything that the wheel requires."""
     def make(without=(), gpus=(), with_pip=True, **versions):
         made = CleanPython(tmp_path / "python", with_pip)
-        least = {launch._name(need): need.partition(">=")[2] for need in launch._requirements(wheel)}
+        least = {launch._name(need): need.partition(">=")[2] for extra in ("", "course") for need in launch._requirements(wheel, extra)}
         for name, version in {**least, **PLATFORM, **versions}.items():
             if name not in without:
                 made.bring(name, version)
@@ -121,6 +121,23 @@ def test_in_an_offline_bundle_it_lies_in_a_folder_above_with_what_else_is_missin
     run = laptop.run(CELL, place(tmp_path / "bundle/site/_sources"))
     assert said(run)[1] == "local" and said(run)[-1] == f"installed from {folder / WHEEL}"
     assert laptop.version("anywidget") == "0.9.21"
+
+
+def test_what_chapters_compare_with_comes_along_where_it_can(python, tmp_path, wheel):
+    laptop, folder = python(without=["timm"]), place(tmp_path / "work", wheel)
+    make_wheel(folder, "timm", "1.0.31")
+    assert said(laptop.run(CELL, folder))[-1] == f"installed from {folder / WHEEL}"
+    assert laptop.version("timm") == "1.0.31" and {name: laptop.version(name) for name in PLATFORM} == PLATFORM
+
+
+@pytest.mark.parametrize("missing", [[], ["anywidget"]])
+def test_what_chapters_compare_with_may_stay_away_and_the_line_says_so(python, tmp_path, wheel, missing):
+    laptop, folder = python(without=["timm", "torchvision", *missing]), place(tmp_path / "work", wheel)
+    make_wheel(folder, "anywidget", "0.9.21")
+    assert said(laptop.run(CELL, folder))[-1] == "without timm and torchvision, which some chapters compare with"
+    assert laptop.version("dlnotes") == VERSION and laptop.version("anywidget")
+    again = laptop.run(CELL, folder)                                # everything needed is there: pip is not asked again
+    assert said(again)[-1].startswith("torch 2.5.1")
 
 
 def test_on_a_hub_the_clone_itself_is_used_and_only_its_missing_packages_are_installed(python, tmp_path):
@@ -323,4 +340,5 @@ def test_the_same_sources_give_the_same_bytes_and_are_built_once(wheel, tmp_path
 
 
 def test_only_lower_bounds_are_stated_so_that_the_launcher_can_judge_them(wheel):
-    assert [need for need in launch._requirements(wheel) if not re.fullmatch(r"[\w-]+>=[\d.]+", need)] == []
+    needs = [*launch._requirements(wheel), *launch._requirements(wheel, "course")]
+    assert {"torch", "timm"} < set(map(launch._name, needs)) and [need for need in needs if not re.fullmatch(r"[\w-]+>=[\d.]+", need)] == []

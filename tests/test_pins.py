@@ -1,7 +1,10 @@
-"""The three lists of versions agree: pyproject.toml's dev extra, requirements.lock and environment.yml."""
+"""The three lists of versions agree: pyproject.toml's dev extra, requirements.lock and environment.yml; chapters import no more."""
 
+import ast
+import json
 import re
-from importlib.metadata import version
+import sys
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ tomllib = pytest.importorskip("tomllib", reason="Python 3.11 or newer reads TOML
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEV = dict(line.split("==") for line in PROJECT["optional-dependencies"]["dev"])
+canonical = lambda name: re.sub(r"[-_.]+", "-", name).lower()  # noqa: E731
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
@@ -38,8 +42,35 @@ def test_what_is_installed_is_what_is_pinned():
 
 
 def test_every_runtime_dependency_is_pinned_within_its_range():
-    for line in PROJECT["dependencies"]:
+    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["course"]]:
         name, least = re.match(r"([\w-]+)>=([\d.]+)", line).groups()
         pinned = DEV.get(name) or re.search(rf"(?m)^{name}==([^\s;\\]+)", LOCK).group(1)
         numbers = [tuple(map(int, re.findall(r"\d+", v)[:3])) for v in (pinned, least)]
         assert numbers[0] >= numbers[1], line
+
+
+def test_chapters_import_nothing_that_a_reader_would_have_to_install():
+    """Python's own modules, dlnotes, what it requires and what these require, the notebook itself, and the course's extra."""
+    def needs(name):
+        try:
+            return [re.match(r"[\w.-]+", line).group() for line in requires(name) or [] if "extra ==" not in line]
+        except PackageNotFoundError:                                # of another system
+            return []
+
+    given, due = set(), {re.match(r"[\w-]+", line).group() for line in
+                         [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["course"], "ipykernel"]}
+    while due:
+        given |= due
+        due = {canonical(need) for name in due for need in needs(name)} - given
+    modules = {module for module, names in packages_distributions().items() if given & set(map(canonical, names))}
+    found, read = {}, 0
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        for node in ast.walk(ast.parse(re.sub(r"(?m)^([ \t]*)[%!].*", r"\1pass", code))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
+            tops = {name.partition(".")[0] for name in names if isinstance(node, (ast.Import, ast.ImportFrom))} - {""}
+            read += len(tops)
+            if strange := tops - modules - sys.stdlib_module_names - {"dlnotes"}:
+                found.setdefault(path.name, set()).update(strange)
+    assert read > 200 and found == {}

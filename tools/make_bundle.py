@@ -57,7 +57,7 @@ weights/    the small trained networks, each with a card that says how it was tr
 LICENSE*    what you may do with code, text and data
 """
 INSTALL = """In this folder, with Python 3.11 or newer:
-             python -m pip install --no-index --find-links wheels dlnotes
+             python -m pip install --no-index --find-links wheels "dlnotes[course]"
          These are compiled for each machine and must be there already:
              {compiled}
          Where one is missing, this installs dlnotes alone, and what does not need the missing one works:
@@ -125,12 +125,13 @@ def fetch(name: str, number: str, entry: str, store: Path) -> Path | None:
 
 
 def pure_wheels(store: Path) -> tuple[list[Path], list[str]]:
-    """Wheels of all pure Python packages below dlnotes, and the names of the compiled ones where the search ended."""
+    """Wheels of all pure Python packages below dlnotes and its course extra, and the names of the compiled ones where the search ended."""
     store.mkdir(parents=True, exist_ok=True)
     lock, known = locked(), store / "compiled.json"
     compiled = set(json.loads(known.read_text())) if known.exists() else set()
     wheels, stopped, seen = [], set(), set()
-    due = {re.match(r"[\w-]+", line).group(0) for line in project()["dependencies"]}
+    wanted = [*project()["dependencies"], *project()["optional-dependencies"]["course"]]
+    due = {re.match(r"[\w-]+", line).group(0) for line in wanted}
     while due:
         seen |= due
         work = [(name, number, entry) for name in sorted(due) for number, entry in lock.get(name, [])]

@@ -26,11 +26,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "_build" / "versions"
 PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")        # read by pattern: Python 3.10 knows no TOML
-LEAST = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', PROJECT))            # what the package needs, and setuptools, which builds it
+LEAST = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', PROJECT))            # what package and course need, and setuptools, which builds it
 OLDEST_PYTHON = re.search(r'requires-python = ">=([\d.]+)', PROJECT).group(1)
 PINNED = re.search(r'"torch==([\d.]+)"', PROJECT).group(1)
-FOR_TESTS = ["hypothesis", "jupyterlab", "nbval", "pytest", "pytest-xdist", "scikit-learn", "timm", "torchvision>=0.19", "wheel"]
-"""What the unit tests need beyond the package. An older torchvision asks for no torch of its own, so pip would take it."""
+FOR_TESTS = ["hypothesis", "jupyterlab", "nbval", "pytest", "pytest-xdist", "wheel"]
+"""What the unit tests need beyond the package and what its chapters compare with."""
 
 PYTEST = ["-m", "pytest", "tests", "dlnotes", "--doctest-modules", "-m", "not browser", "--ignore", "tests/browser", "-n", "2",
           "--dist", "loadfile", "-p", "no:cacheprovider", "--deselect", "tests/test_pins.py::test_what_is_installed_is_what_is_pinned"]
